@@ -1,0 +1,1 @@
+"""What Churnlake knows about churn, in plain Python: no Spark, no Prefect."""
