@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from churnlake.contract.schema import Contract, Source
+from churnlake.contract.schema import Contract, FeatureRules
 
 
 class Family(StrEnum):
@@ -20,19 +20,175 @@ class Family(StrEnum):
     RETURNS = "returns"
 
 
+class Aggregate(StrEnum):
+    """How a feature is computed from the tiles of one customer (`operand`, and `other` where it takes two)."""
+
+    SUM = "sum of the tile column `operand` in the window"
+    DAYS = "days in the window on which the net tile column `operand` is positive"
+    DISTINCT = "values of the column `operand` whose last live date is in the window"
+    SINCE_LAST = "days from the last day with a positive net `operand` to the business date"
+    SINCE_FIRST = "days from the first day with a positive net `operand` to the business date, capped at the span"
+    GAP_MEAN = "mean days between consecutive activity days in the span"
+    GAP_SPREAD = "population standard deviation of those gaps"
+    GAP_LAST = "days between the last two activity days"
+    GAP_LONGEST = "longest of those gaps"
+    RATIO = "feature `operand` over feature `other`; null where `other` is zero or null"
+    PACE = "daily rate of feature `operand` over the daily rate of feature `other`; null where `other` is zero or null"
+
+
 @dataclass(frozen=True)
 class Feature:
-    """One column of the feature table.
+    """One column of the feature table, a double; null means not known, which is not zero.
 
-    `wording` is the phrase of a reason; `{value}` stands for the value, already scaled by `scale` to people's units.
-    `lite` marks the few features of the smallest candidate model.
+    `wording` is the phrase of a reason; `{value}` stands for the value divided by 10^`scale`, so in people's units.
+    `lite` marks the few features of the smallest candidate model, one per family.
     """
 
     name: str
+    source: str
     family: Family
     description: str
     unit: str
     wording: str
+    aggregate: Aggregate
+    operand: str
+    other: str | None = None
     window_days: int | None = None
     scale: int = 0
     lite: bool = False
+
+
+def build_catalogue(contract: Contract) -> tuple[Feature, ...]:
+    """Every feature of the contract, in the order of the table's columns."""
+    features: list[Feature] = []
+    for name, source in contract.sources.items():
+        if source.role == "events":
+            features += _events_features(name, contract, mapped=frozenset(source.columns))
+    return tuple(features)
+
+
+def tile_columns(rules: FeatureRules) -> tuple[str, ...]:
+    """The signed integer sums a daily tile holds, in order."""
+    measures = [measure.name for measure in rules.measures]
+    columns = ["events", "activity", *measures]
+    for by in rules.by:
+        for value in (*by.values, "other"):
+            columns += [f"{by.column}_{value}", *(f"{by.column}_{value}_{measure}" for measure in measures)]
+    return tuple(columns)
+
+
+def main_window(contract: Contract) -> int:
+    """The window nearest to the contract's activity window: the one single numbers are told for."""
+    return min(contract.features.windows_days, key=lambda days: (abs(days - contract.churn.active_within_days), -days))
+
+
+def _events_features(source: str, contract: Contract, mapped: frozenset[str]) -> Iterator[Feature]:
+    rules, main = contract.features, main_window(contract)
+    yield from _recency(source, rules, mapped)
+    for window in rules.windows_days:
+        yield from _window_sums(source, rules, window, main, contract.currency, mapped)
+    yield from _history(source, rules)
+    yield from _rhythm(source)
+    yield from _trends(source, rules.windows_days, main)
+    yield from _shares(source, rules, main, mapped)
+
+
+def _recency(source: str, rules: FeatureRules, mapped: frozenset[str]) -> Iterator[Feature]:
+    yield Feature(
+        f"{source}_activity_days_since_last", source, Family.RECENCY, f"Days since the last activity in {source}.", "days",
+        "last activity {value} days ago", Aggregate.SINCE_LAST, "activity", lite=True,
+    )  # fmt: skip
+    for column, value in _named_values(rules, mapped):
+        yield Feature(
+            f"{source}_{value}_days_since_last", source, Family.RECENCY, f"Days since the last {source} row with {column} = {value}.", "days",
+            f"last {value} {{value}} days ago", Aggregate.SINCE_LAST, f"{column}_{value}",
+        )  # fmt: skip
+
+
+def _window_sums(
+    source: str, rules: FeatureRules, window: int, main: int, currency: str, mapped: frozenset[str]
+) -> Iterator[Feature]:
+    inside = f"in the last {window} days"
+    yield Feature(
+        f"{source}_activity_days_{window}d", source, Family.FREQUENCY, f"Days with activity in {source} {inside}.", "days",
+        f"active on {{value}} days {inside}", Aggregate.DAYS, "activity", window_days=window,
+    )  # fmt: skip
+    yield Feature(
+        f"{source}_rows_count_{window}d", source, Family.VOLUME, f"Rows of {source} {inside}.", "rows",
+        f"{{value}} {source} rows {inside}", Aggregate.SUM, "events", window_days=window, lite=window == main,
+    )  # fmt: skip
+    for measure in rules.measures:
+        if measure.name in mapped:
+            unit = f"10^-{measure.scale} {currency}" if measure.name == "amount" else f"10^-{measure.scale}" if measure.scale else "units"
+            yield Feature(
+                f"{source}_{measure.name}_sum_{window}d", source, Family.SPEND if measure.name == "amount" else Family.VOLUME,
+                f"Sum of {measure.name} in {source} {inside}.", unit, f"{measure.name} of {{value}} {inside}", Aggregate.SUM, measure.name,
+                window_days=window, scale=measure.scale, lite=window == main and measure.name == "amount",
+            )  # fmt: skip
+    for column, value in _named_values(rules, mapped):
+        yield Feature(
+            f"{source}_{value}_count_{window}d", source, Family.VOLUME if value != "cancellation" else Family.RETURNS,
+            f"Rows of {source} with {column} = {value} {inside}.", "rows", f"{{value}} {value} rows {inside}", Aggregate.SUM,
+            f"{column}_{value}", window_days=window,
+        )  # fmt: skip
+    for column in rules.distinct:
+        if column in mapped:
+            yield Feature(
+                f"{source}_{column}_distinct_{window}d", source, Family.VARIETY, f"Different values of {column} in {source} {inside}.", "values",
+                f"{{value}} different values of {column} {inside}", Aggregate.DISTINCT, column, window_days=window,
+                lite=window == main and column == rules.distinct[0],
+            )  # fmt: skip
+
+
+def _history(source: str, rules: FeatureRules) -> Iterator[Feature]:
+    span = rules.span_days
+    yield Feature(
+        f"{source}_activity_days_{span}d", source, Family.FREQUENCY, f"Days with activity in {source} in the last {span} days, as far as held.",
+        "days", f"active on {{value}} days in the last {span} days", Aggregate.DAYS, "activity", window_days=None, lite=True,
+    )  # fmt: skip
+    yield Feature(
+        f"{source}_tenure_days", source, Family.FREQUENCY, f"Days since the first activity in {source}, at most {span}.", "days",
+        "first seen {value} days ago", Aggregate.SINCE_FIRST, "activity",
+    )  # fmt: skip
+
+
+def _rhythm(source: str) -> Iterator[Feature]:
+    for suffix, aggregate, words in (
+        ("gap_mean_days", Aggregate.GAP_MEAN, "Mean days between activity days"),
+        ("gap_spread_days", Aggregate.GAP_SPREAD, "Spread (standard deviation) of the days between activity days"),
+        ("gap_last_days", Aggregate.GAP_LAST, "Days between the last two activity days"),
+        ("gap_longest_days", Aggregate.GAP_LONGEST, "Longest pause between activity days"),
+    ):
+        yield Feature(
+            f"{source}_{suffix}", source, Family.RHYTHM, f"{words} in {source}; null with fewer than two.", "days",
+            f"{words[0].lower()}{words[1:]}: {{value}}", aggregate, "activity",
+        )  # fmt: skip
+    yield Feature(
+        f"{source}_recency_over_gap", source, Family.RHYTHM, f"Days since the last activity in {source} over the usual days between activity days.",
+        "ratio", "silent for {value} times the usual pause", Aggregate.RATIO, f"{source}_activity_days_since_last", f"{source}_gap_mean_days", lite=True,
+    )  # fmt: skip
+
+
+def _trends(source: str, windows: tuple[int, ...], main: int) -> Iterator[Feature]:
+    for short, long in zip(windows, windows[1:], strict=False):
+        for what in ("activity_days", "rows_count"):
+            yield Feature(
+                f"{source}_{what}_pace_{short}d_over_{long}d", source, Family.TREND,
+                f"Daily rate of {what.replace('_', ' ')} in the last {short} days over that of the last {long}.", "ratio",
+                f"pace of the last {short} days is {{value}} times that of the last {long}", Aggregate.PACE,
+                f"{source}_{what}_{short}d", f"{source}_{what}_{long}d", lite=what == "activity_days" and long == main,
+            )  # fmt: skip
+
+
+def _shares(source: str, rules: FeatureRules, main: int, mapped: frozenset[str]) -> Iterator[Feature]:
+    for column, value in _named_values(rules, mapped):
+        first = value == rules.by[0].values[-1]
+        yield Feature(
+            f"{source}_{value}_share_{main}d", source, Family.RETURNS, f"Share of {source} rows with {column} = {value} in the last {main} days.", "share",
+            f"share of {value} rows in the last {main} days: {{value}}", Aggregate.RATIO, f"{source}_{value}_count_{main}d", f"{source}_rows_count_{main}d",
+            lite=first,
+        )  # fmt: skip
+
+
+def _named_values(rules: FeatureRules, mapped: frozenset[str]) -> Iterator[tuple[str, str]]:
+    return ((by.column, value) for by in rules.by if by.column in mapped for value in by.values)

@@ -1,0 +1,6 @@
+"""The churn contract: reading it, checking it, and its expressions."""
+
+from churnlake.contract.reading import load_contract
+from churnlake.contract.schema import Contract, Source
+
+__all__ = ["Contract", "Source", "load_contract"]

@@ -1,0 +1,142 @@
+"""Reading a contract file: every problem is found before any is reported."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from churnlake.contract.expressions import Expression, nearest, parse_expression
+from churnlake.contract.schema import Contract
+from churnlake.errors import ContractError, UsageError
+
+COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
+
+# Canonical columns every events source must map; the rest is the contract's own choice.
+REQUIRED_COLUMNS = {"events": ("customer_id", "event_ts")}
+
+
+def load_contract(path: Path) -> Contract:
+    """The checked contract at `path`.
+
+    Raises:
+        UsageError: The file is not there or cannot be read.
+        ContractError: It can be read and is wrong; all problems are listed.
+    """
+    resolved = Path(path).resolve()
+    try:
+        keys = tomllib.loads(resolved.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UsageError(f"no contract at {path}", next_step="give the path of a contract.toml") from None
+    except (OSError, UnicodeDecodeError) as problem:
+        raise UsageError(f"{path} cannot be read: {problem}", next_step="check its path, rights and encoding (UTF-8)") from problem
+    except tomllib.TOMLDecodeError as problem:
+        raise ContractError(str(path), [f"not valid TOML: {problem}"]) from problem
+    return _validated(resolved, str(path), keys)
+
+
+def _validated(resolved: Path, shown: str, keys: dict[str, Any]) -> Contract:
+    problems: list[str] = []
+    contract = None
+    try:
+        contract = Contract.model_validate(keys)
+    except ValidationError as invalid:
+        problems += [_sentence(error) for error in invalid.errors()]
+    # The expressions are judged from the raw keys, so that one wrong key does not hide a wrong expression.
+    problems += _expression_problems(keys)
+    if contract is None or problems:
+        raise ContractError(shown, problems)
+    contract._path = resolved  # noqa: SLF001 - the reader is the one place that knows it
+    return contract
+
+
+def _sentence(error: Any) -> str:
+    place = ".".join(str(part) for part in error["loc"])
+    if error["type"] == "extra_forbidden":
+        allowed = _fields_at(error["loc"][:-1])
+        return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
+    if error["type"] == "missing":
+        return f"{place}: is missing"
+    if error["type"] == "string_pattern_mismatch" and "types" in error["loc"]:
+        return f"{place}: unknown type {error['input']!r}{nearest(str(error['input']), COLUMN_TYPES)}; allowed: {', '.join(COLUMN_TYPES)}"
+    given = error.get("input")
+    shown = f"; got {given!r}" if isinstance(given, str | int | float | bool) and error["type"] != "value_error" else ""
+    return f"{place}: {error['msg'].removeprefix('Value error, ')}{shown}"
+
+
+def _fields_at(place: tuple[int | str, ...]) -> list[str]:
+    """The keys allowed in the table at `place`, found by walking the schema's own JSON form."""
+    schema = Contract.model_json_schema(by_alias=True)
+    node: dict[str, Any] = schema
+    for part in place:
+        node = _resolved(schema, node)
+        if isinstance(part, int):
+            node = node.get("items") or node["prefixItems"][0]
+        elif part in node.get("properties", {}):
+            node = node["properties"][part]
+        else:
+            node = next(iter(node.get("patternProperties", {}).values()), None) or node["additionalProperties"]
+    return list(_resolved(schema, node).get("properties", {}))
+
+
+def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref")
+    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
+
+
+def _expression_problems(keys: dict[str, Any]) -> list[str]:
+    sources = {name: source for name, source in _table(keys, "sources").items() if isinstance(source, dict)}
+    problems = [problem for name, source in sources.items() for problem in _source_problems(name, source)]
+    canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
+    activity = _table(keys, "churn").get("activity")
+    if isinstance(activity, str):
+        problems += _expression_problem("churn.activity", activity, canonical)
+    return problems + _feature_problems(_table(keys, "features"), [name for name in canonical if name not in ("customer_id", "event_ts")])
+
+
+def _table(keys: dict[str, Any], name: str) -> dict[str, Any]:
+    value = keys.get(name)
+    return value if isinstance(value, dict) else {}
+
+
+def _records(keys: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    value = keys.get(name)
+    return [record for record in value if isinstance(record, dict)] if isinstance(value, list) else []
+
+
+def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
+    typed, mapped = list(_table(source, "types")), _table(source, "columns")
+    texts = {f"ignore.{rule.get('reason')}": rule.get("when") for rule in _records(source, "ignore")}
+    texts |= {f"columns.{column}": text for column, text in mapped.items()}
+    problems = []
+    for place, text in texts.items():
+        if isinstance(text, str):
+            problems += _expression_problem(f"sources.{name}.{place}", text, typed)
+    required = REQUIRED_COLUMNS.get(str(source.get("role")), ())
+    if "columns" in source:
+        problems += [f"sources.{name}.columns.{column}: is missing; needed: {', '.join(required)}" for column in required if column not in mapped]
+    return problems
+
+
+def _feature_problems(features: dict[str, Any], canonical: list[str]) -> list[str]:
+    named = [("measures", measure.get("name")) for measure in _records(features, "measures")]
+    named += [("by", by.get("column")) for by in _records(features, "by")]
+    named += [("distinct", column) for column in features.get("distinct", []) if isinstance(column, str)]
+    return [
+        f"features.{kind}: {column!r} is no canonical column of any source{nearest(str(column), canonical)}; known: {', '.join(canonical)}"
+        for kind, column in named
+        if isinstance(column, str) and column not in canonical
+    ]
+
+
+def _expression_problem(place: str, text: str, columns: list[str]) -> list[str]:
+    parsed = parse_expression(text, columns)
+    return [] if isinstance(parsed, Expression) else [f"{place}: {parsed}"]
+
+
+def expression_sql(text: str, columns: list[str]) -> str:
+    """The SQL of an expression that `load_contract` has accepted."""
+    parsed = parse_expression(text, columns)
+    if isinstance(parsed, str):
+        raise ContractError("contract", [f"{text!r} {parsed}"])
+    return parsed.sql

@@ -1,0 +1,261 @@
+"""The churn contract: what a data set is and what churn means in it. Checked by pydantic; unknown keys are errors."""
+
+import hashlib
+import json
+import re
+from datetime import date, time
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+
+NAME = r"[a-z][a-z0-9_]{0,39}"
+COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
+TYPE = r"text|int|bigint|double|boolean|date|timestamp|decimal\(([1-9]|[12]\d|3[0-8]),([0-9]|[12]\d|3[0-8])\)"
+
+Name = Annotated[str, Field(pattern=f"^{NAME}$")]
+ColumnName = Annotated[str, Field(pattern=f"^{COLUMN}$")]
+ColumnType = Annotated[str, Field(pattern=f"^({TYPE})$")]
+Days = Annotated[int, Field(ge=0, le=3_660)]
+SomeDays = Annotated[int, Field(ge=1, le=3_660)]
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Head(_Part):
+    """`[contract]`: who this data set is."""
+
+    name: Name
+    version: Annotated[int, Field(ge=1)] = 1
+    timezone: str
+    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    unit: Name = "customer"
+
+    @field_validator("timezone")
+    @classmethod
+    def _is_known_zone(cls, zone: str) -> str:
+        if zone not in available_timezones():
+            raise ValueError(f"unknown time zone {zone!r}; use a name such as 'Europe/London' or 'UTC'")
+        return zone
+
+
+class CalendarRules(_Part):
+    """`[calendar]`: which business dates are due, and when."""
+
+    starts_on: date
+    clock: Literal["today", "replay"] = "today"
+    expected_by: time = time(5, 0)
+    max_catchup_days: Annotated[int, Field(ge=1, le=366)] = 14
+
+
+class Closed(_Part):
+    """Days on which no file is right."""
+
+    weekdays: tuple[Weekday, ...] = ()
+    dates: tuple[date, ...] = ()
+
+    def covers(self, day: date) -> bool:
+        return WEEKDAYS[day.weekday()] in self.weekdays or day in self.dates
+
+
+class Ignore(_Part):
+    """Rows that are neither good nor bad: counted under `reason` and left out."""
+
+    when: str
+    reason: Name
+
+
+class Source(_Part):
+    """`[sources.<name>]`: one table of deliveries."""
+
+    role: Literal["events"]
+    delivery: Literal["daily"] = "daily"
+    path: str
+    format: Literal["csv"] = "csv"
+    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    closed: Closed = Closed()
+    on_missing: Literal["wait", "warn"] = "wait"
+    max_late_days: Days = 35
+    max_early_days: Days = 0
+    types: dict[ColumnName, ColumnType] = Field(min_length=1)
+    ignore: tuple[Ignore, ...] = ()
+    duplicates: Literal["drop", "keep"] = "drop"
+    columns: dict[Name, str]
+
+    @field_validator("path")
+    @classmethod
+    def _names_its_date(cls, path: str) -> str:
+        if path.count("{business_date}") != 1:
+            raise ValueError(f"must hold {{business_date}} exactly once, where the date stands in the file's path; got {path!r}")
+        return path
+
+    @field_validator("types")
+    @classmethod
+    def _are_distinct(cls, types: dict[str, str]) -> dict[str, str]:
+        if len({name.lower() for name in types}) < len(types):
+            raise ValueError("two columns differ only in case; Spark cannot tell them apart")
+        return types
+
+
+class Churn(_Part):
+    """`[churn]`: who is scored, and what leaving means."""
+
+    definition: Literal["inactivity"]
+    activity: str
+    active_within_days: SomeDays
+    min_tenure_days: Days = 0
+    grace_days: Days = 0
+    gap_days: Days = 0
+    horizon_days: SomeDays
+    settle_days: Days = 2
+
+    @property
+    def maturity_days(self) -> int:
+        """M: days after the cutoff until a missing activity is known to be one."""
+        return self.gap_days + self.horizon_days + self.grace_days + self.settle_days
+
+
+class Measure(_Part):
+    """A numeric canonical column, kept as an integer of `scale` decimals so that sums are exact."""
+
+    name: Name
+    scale: Annotated[int, Field(ge=0, le=6)] = 0
+
+
+class By(_Part):
+    """A canonical column whose named values are counted apart; all others count as `other`."""
+
+    column: Name
+    values: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
+
+
+class FeatureRules(_Part):
+    """`[features]`: what the catalogue is built from."""
+
+    windows_days: Annotated[tuple[SomeDays, ...], Field(min_length=1, max_length=8)] = (7, 30, 90, 180)
+    measures: tuple[Measure, ...] = ()
+    distinct: tuple[Name, ...] = ()
+    by: tuple[By, ...] = ()
+
+    @field_validator("windows_days")
+    @classmethod
+    def _grow(cls, windows: tuple[int, ...]) -> tuple[int, ...]:
+        if list(windows) != sorted(set(windows)):
+            raise ValueError(f"must grow, each window once; got {list(windows)}")
+        return windows
+
+    @property
+    def longest_window(self) -> int:
+        return self.windows_days[-1]
+
+    @property
+    def span_days(self) -> int:
+        """Days of tiles that features read: twice the longest window. Tenure and counts of history are capped there."""
+        return 2 * self.longest_window
+
+
+class TrainingRules(_Part):
+    """`[training]`: the protocol's settings that a contract may change."""
+
+    cutoff_spacing_days: SomeDays | None = None
+    max_cutoffs: Annotated[int, Field(ge=1, le=60)] = 24
+    minimum_outcomes: Annotated[int, Field(ge=20)] = 100
+    row_budget: Annotated[int, Field(ge=1_000)] = 2_000_000
+    seed: int = 0
+
+
+class DecisionRules(_Part):
+    """`[decision]`: how scores become bands. Each band is a cumulative share of the ranked list, most at risk first."""
+
+    bands: dict[Name, Annotated[float, Field(gt=0, lt=1)]] = {"high": 0.10, "medium": 0.30}
+
+    @field_validator("bands")
+    @classmethod
+    def _grow(cls, bands: dict[str, float]) -> dict[str, float]:
+        shares = list(bands.values())
+        if not bands or shares != sorted(set(shares)) or "low" in bands:
+            raise ValueError(f"must grow from the most at risk on, without 'low' (that is the rest); got {bands}")
+        return bands
+
+
+class PublishRules(_Part):
+    """`[publish]`: where analysts read."""
+
+    warehouse: Literal["duckdb"] = "duckdb"
+
+
+class Contract(_Part):
+    """A whole contract, checked. Built by `load_contract`, which also checks what one field alone cannot show."""
+
+    head: Head = Field(alias="contract")
+    calendar: CalendarRules
+    sources: dict[Name, Source] = Field(min_length=1)
+    churn: Churn
+    features: FeatureRules = FeatureRules()
+    training: TrainingRules = TrainingRules()
+    decision: DecisionRules = DecisionRules()
+    publish: PublishRules = PublishRules()
+    _path: Path = PrivateAttr(default=Path("contract.toml"))
+
+    @property
+    def name(self) -> str:
+        return self.head.name
+
+    @property
+    def version(self) -> int:
+        return self.head.version
+
+    @property
+    def timezone(self) -> str:
+        return self.head.timezone
+
+    @property
+    def currency(self) -> str:
+        return self.head.currency
+
+    @property
+    def unit(self) -> str:
+        return self.head.unit
+
+    @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
+    def folder(self) -> Path:
+        """The folder that relative paths of the contract start from."""
+        return self._path.parent
+
+    @property
+    def suites(self) -> Path:
+        """The folder of the contract's own expectation suites."""
+        return self.folder / "expectations"
+
+    @property
+    def digest(self) -> str:
+        """sha256 of all parsed keys: comments and layout do not count."""
+        return _digest(self.model_dump(mode="json"))
+
+    def typed_digest(self, source: str) -> str:
+        """sha256 of what gives the typed rows of a source their meaning."""
+        rules = self.sources[source].model_dump(mode="json", include={"columns", "types", "ignore", "duplicates"})
+        return _digest({"source": rules, "activity": self.churn.activity, "timezone": self.timezone, "features": self._tile_rules()})
+
+    def _tile_rules(self) -> object:
+        return self.features.model_dump(mode="json", include={"measures", "distinct", "by"})
+
+
+def _digest(keys: object) -> str:
+    return hashlib.sha256(json.dumps(keys, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def slot_pattern(source: Source) -> re.Pattern[str]:
+    """Matches a file's path relative to the contract's folder; group `business_date` is its slot."""
+    before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in source.path.split("{business_date}"))
+    return re.compile(rf"{before}(?P<business_date>\d{{4}}-\d{{2}}-\d{{2}}){after}")
