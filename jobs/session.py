@@ -1,0 +1,130 @@
+"""The only SparkSession builder: one local session with Delta, the same for every job and every test."""
+
+import os
+import sys
+from pathlib import Path
+
+import pyspark
+from pyspark.sql import SparkSession
+
+from churnlake.class_archive import find_archive
+from churnlake.jars import locked_jars
+from churnlake.java import Java, find_java
+from churnlake.settings import Settings
+
+SPARK_HOME = Path(pyspark.__file__).resolve().parent
+LOG_SETTINGS = Path(__file__).resolve().parent.parent / "infra" / "spark" / "log4j2.properties"
+# Spark's own pattern plus `credential` and `passphrase`: values of settings with such names never reach a log.
+SECRET_NAMES = "(?i)secret|password|passphrase|token|access[.]?key|credential"
+# Variables that would make Spark start another Spark, or with other settings, than the ones below.
+FOREIGN_VARIABLES = (
+    "SPARK_CONF_DIR",
+    "SPARK_CLASSPATH",
+    "PYSPARK_SUBMIT_ARGS",
+    "HADOOP_CONF_DIR",
+    "YARN_CONF_DIR",
+    "SPARK_REMOTE",
+)
+PARTITIONS_PER_CORE = {True: 2, False: 32}
+
+
+def build_session(app_name: str, settings: Settings, scratch: Path, *, is_small: bool = True) -> SparkSession:
+    """The session of this process.
+
+    Args:
+        app_name: Name of the application in Spark's own records.
+        settings: Cores, driver memory and the folder of the jars.
+        scratch: Folder for shuffle files and Spark's own leftovers; may vanish with the process.
+        is_small: Up to about a million rows a stage. Small work gains from the quick compiler and few partitions; large
+            work needs the optimising compiler and partitions that fit in memory.
+
+    Raises:
+        UsageError: Java or a locked jar is missing or wrong.
+    """
+    java = find_java()
+    options = session_options(settings, java, scratch, is_small=is_small)
+    (scratch / "spark").mkdir(parents=True, exist_ok=True)
+    _prepare_environment(java)
+    builder = SparkSession.builder.appName(app_name)
+    for key, value in options.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
+
+
+def session_options(settings: Settings, java: Java, scratch: Path, *, is_small: bool = True) -> dict[str, str]:
+    """Every Spark setting of a session, by name.
+
+    Raises:
+        UsageError: A locked jar is missing or has other bytes than the locked ones.
+    """
+    jars = locked_jars(settings.jars)
+    return {
+        **_machine_options(settings, scratch),
+        "spark.driver.extraClassPath": os.pathsep.join(str(jar) for jar in jars),
+        "spark.driver.extraJavaOptions": java_options(
+            find_archive(java, SPARK_HOME / "jars", settings.jars), is_small=is_small
+        ),
+        **_sql_options(PARTITIONS_PER_CORE[is_small] * settings.cores, scratch),
+        **_delta_options(),
+    }
+
+
+def java_options(archive: Path | None, *, is_small: bool) -> str:
+    """Options of the driver's virtual machine, quoted as Spark's launcher reads them."""
+    options = ["-Duser.timezone=UTC", "-Dfile.encoding=UTF-8", f"-Dlog4j2.configurationFile={LOG_SETTINGS.as_uri()}"]
+    if is_small:
+        # A night of thousands of customers ends before the optimising compiler pays for itself: a third less start-up.
+        options.append("-XX:TieredStopAtLevel=1")
+    if archive is not None:
+        # `auto` and the closed log: an archive that does not fit after all is passed over without a word.
+        options += [f'-XX:SharedArchiveFile="{archive}"', "-Xshare:auto", "-Xlog:cds=off", "-Xlog:cds+dynamic=off"]
+    return " ".join(options)
+
+
+def _prepare_environment(java: Java) -> None:
+    for name in FOREIGN_VARIABLES:
+        os.environ.pop(name, None)
+    os.environ["JAVA_HOME"] = str(java.home)
+    os.environ["SPARK_HOME"] = str(SPARK_HOME)
+    # Without these the workers take the first python3 on PATH, which lacks our packages, and Spark listens on a public address.
+    os.environ["PYSPARK_PYTHON"] = os.environ["PYSPARK_DRIVER_PYTHON"] = sys.executable
+    os.environ["SPARK_LOCAL_IP"] = "127.0.0.1"
+
+
+def _machine_options(settings: Settings, scratch: Path) -> dict[str, str]:
+    return {
+        "spark.master": f"local[{settings.cores}]",
+        "spark.driver.memory": settings.driver_memory,  # fixed once the virtual machine runs
+        "spark.driver.host": "127.0.0.1",
+        "spark.driver.bindAddress": "127.0.0.1",
+        "spark.local.dir": str(scratch / "spark"),
+        "spark.default.parallelism": str(settings.cores),
+        "spark.ui.enabled": "false",  # the ledger is what people watch; a port less to open
+        "spark.ui.showConsoleProgress": "false",
+        "spark.log.level": "ERROR",
+        "spark.redaction.regex": SECRET_NAMES,
+    }
+
+
+def _sql_options(shuffle_partitions: int, scratch: Path) -> dict[str, str]:
+    return {
+        "spark.sql.session.timeZone": "UTC",
+        "spark.sql.ansi.enabled": "true",  # a bad cast raises; only try_* may answer null
+        "spark.sql.catalogImplementation": "in-memory",  # no Hive, no metastore folder
+        "spark.sql.warehouse.dir": (scratch / "spark-warehouse").resolve().as_uri(),
+        "spark.sql.shuffle.partitions": str(shuffle_partitions),
+        "spark.sql.adaptive.enabled": "true",  # joins the partitions that turn out small
+        "spark.sql.execution.arrow.pyspark.enabled": "true",
+        "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # slow in silence otherwise
+    }
+
+
+def _delta_options() -> dict[str, str]:
+    return {
+        "spark.sql.extensions": "io.delta.sql.DeltaSparkSessionExtension",
+        "spark.sql.catalog.spark_catalog": "org.apache.spark.sql.delta.catalog.DeltaCatalog",
+        "spark.databricks.delta.snapshotPartitions": "2",  # the default of 50 is 50 tasks for a log of a few rows
+        "spark.databricks.delta.schema.autoMerge.enabled": "false",  # a new column is refused by name
+        # Slices are replaced whole, so deletion vectors save nothing, and plain files can be read by every reader.
+        "spark.databricks.delta.properties.defaults.enableDeletionVectors": "false",
+    }

@@ -1,0 +1,53 @@
+"""What every room of tests shares: settings on a scratch home, and one Spark session for all, started by the first test that asks."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from churnlake.settings import Settings
+
+if TYPE_CHECKING:
+    from pyspark.sql import SparkSession
+
+# Set before anything reads them: no test reports to anybody.
+os.environ |= {
+    "DO_NOT_TRACK": "1",
+    "GX_ANALYTICS_ENABLED": "False",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+}
+SLOWER_MARKS = ("spark", "browser", "end_to_end", "faults")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that ask for Spark, and puts the quick ones first: a plain mistake shows within seconds."""
+    for item in items:
+        if "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker("spark")
+    items.sort(key=_slowness)
+
+
+def _slowness(item: pytest.Item) -> int:
+    return max((1 + position for position, mark in enumerate(SLOWER_MARKS) if item.get_closest_marker(mark)), default=0)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Settings of a fresh home, with this checkout's jars."""
+    return Settings.from_environment({"CHURNLAKE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
+    """The one session of this process: a start takes seconds, so tests share it and keep apart by folder."""
+    from jobs.session import build_session
+
+    scratch = tmp_path_factory.mktemp("spark")
+    session = build_session("tests", Settings.from_environment({"CHURNLAKE_HOME": str(scratch / "home")}), scratch)
+    # A handful of rows: one partition a core exercises the shuffle, more would only be empty tasks.
+    session.conf.set("spark.sql.shuffle.partitions", "2")
+    yield session
+    session.stop()
