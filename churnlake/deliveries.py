@@ -27,7 +27,7 @@ _SIGNATURES = (
 
 
 @dataclass(frozen=True)
-class Found:
+class File:
     """A file that fits a source's path. `path` is relative to the contract's folder; `slot` is the date in it."""
 
     source: str
@@ -48,7 +48,7 @@ class Inspected:
         return f"{slot:%Y-%m-%d}-{self.sha256[:16]}"
 
 
-def find_deliveries(contract: Contract, name: str) -> tuple[Found, ...]:
+def find_files(contract: Contract, name: str) -> tuple[File, ...]:
     """The files of a source, ordered by slot. A date that does not exist (2011-02-30) is refused by name.
 
     Raises:
@@ -56,7 +56,7 @@ def find_deliveries(contract: Contract, name: str) -> tuple[Found, ...]:
     """
     source = contract.sources[name]
     pattern = slot_pattern(source)
-    by_slot: dict[date, Found] = {}
+    by_slot: dict[date, File] = {}
     for path in sorted(contract.folder.glob(source.path.format(business_date="*"))):
         relative = path.relative_to(contract.folder).as_posix()
         match = pattern.fullmatch(relative)
@@ -65,7 +65,7 @@ def find_deliveries(contract: Contract, name: str) -> tuple[Found, ...]:
         slot = _slot(relative, match["business_date"])
         if slot in by_slot:
             raise DataRefusedError(f"{relative} and {by_slot[slot].path} are both for {slot}", next_step="keep one of them")
-        by_slot[slot] = Found(name, relative, slot)
+        by_slot[slot] = File(name, relative, slot)
     return tuple(by_slot[slot] for slot in sorted(by_slot))
 
 

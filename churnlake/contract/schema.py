@@ -98,8 +98,8 @@ class Source(_Part):
     @field_validator("types")
     @classmethod
     def _are_distinct(cls, types: dict[str, str]) -> dict[str, str]:
-        if len({name.lower() for name in types}) < len(types):
-            raise ValueError("two columns differ only in case; Spark cannot tell them apart")
+        if len({landed_column(name).lower() for name in types}) < len(types):
+            raise ValueError("two columns differ only in case or blanks; the lake cannot tell them apart")
         return types
 
 
@@ -253,6 +253,11 @@ class Contract(_Part):
 
 def _digest(keys: object) -> str:
     return hashlib.sha256(json.dumps(keys, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def landed_column(name: str) -> str:
+    """The name a file's column has in the lake: Delta allows no blanks."""
+    return name.replace(" ", "_")
 
 
 def slot_pattern(source: Source) -> re.Pattern[str]:

@@ -1,0 +1,106 @@
+"""The only Delta reads and writes. Every write replaces one slice, is fenced by the lane's epoch and is checked afterwards."""
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+
+from deltalake import DeltaTable
+from deltalake.exceptions import TableNotFoundError
+from pyspark.sql import DataFrame, SparkSession
+
+from churnlake.errors import ConflictError
+from churnlake.ledger.lane import Lane
+from churnlake.tables import LAKE, Table
+
+# A transaction version is the lane's epoch and a step below this; no application makes a million writes.
+STEPS_PER_EPOCH = 1_000_000
+
+type Value = str | date | int
+type Slice = Mapping[str, Value | Sequence[Value]]
+
+
+class Lake:
+    """The Delta tables of one contract, written by the holder of its lane."""
+
+    def __init__(self, spark: SparkSession, root: Path, contract: str, lane: Lane) -> None:
+        self._spark = spark
+        self._root = root
+        self._contract = contract
+        self._lane = lane
+        self._step = 0
+
+    def path(self, table: str) -> Path:
+        return self._root / table
+
+    def replace(self, table: str, frame: DataFrame, within: Slice, run_id: str) -> int:
+        """Replaces the slice `within` of `table` by `frame`, atomically; returns the table's version afterwards.
+
+        Raises:
+            ConflictError: Another application took the lane; whatever was written came before its first write or was skipped.
+        """
+        self._lane.assert_mine()
+        self._step += 1
+        partition = list(_definition(table).partition)
+        writer = (
+            frame.write.format("delta")
+            .mode("overwrite")
+            .option("replaceWhere", _predicate(within))
+            .option("txnAppId", f"{self._contract}:{table}")
+            .option("txnVersion", self._lane.epoch * STEPS_PER_EPOCH + self._step)
+            .option("userMetadata", json.dumps({"run_id": run_id, "lane_epoch": self._lane.epoch, "step": self._step}))
+        )
+        writer.partitionBy(*partition).save(str(self.path(table)))
+        return self._assert_written(table)
+
+    def _assert_written(self, table: str) -> int:
+        """Delta skips a write whose transaction version is not above the last one, silently: so look."""
+        self._lane.assert_mine()
+        log = DeltaTable(str(self.path(table)))
+        newest = json.loads(log.history(1)[0].get("userMetadata") or "{}")
+        if (newest.get("lane_epoch"), newest.get("step")) != (self._lane.epoch, self._step):
+            raise ConflictError(
+                f"{table}: the newest commit is of lane epoch {newest.get('lane_epoch')}, not of this application ({self._lane.epoch})",
+                next_step="look at `churnlake status`; the run that took over publishes",
+            )
+        return log.version()
+
+    def version(self, table: str) -> int | None:
+        """The newest version of a table, or nothing where it does not exist yet."""
+        try:
+            return DeltaTable(str(self.path(table))).version()
+        except TableNotFoundError:
+            return None
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """A table at `version` (default: its newest, which is this lane holder's own)."""
+        reader = self._spark.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(str(self.path(table)))
+
+    def files(self, table: str, version: int, within: Mapping[str, Value]) -> list[str]:
+        """Absolute paths of the parquet files of a partition slice, for readers without Spark."""
+        log = DeltaTable(str(self.path(table)), version=version)
+        filters = [(column, "=", str(value)) for column, value in within.items()]
+        return sorted(log.file_uris(partition_filters=filters))
+
+
+def _definition(table: str) -> Table:
+    return LAKE["raw" if table.startswith("raw_") else table]
+
+
+def _predicate(within: Slice) -> str:
+    """`column = value` or `column IN (...)` for each column; values are quoted as SQL literals."""
+    return " AND ".join(
+        f"{column} = {_literal(value)}" if isinstance(value, str | date | int) else f"{column} IN ({', '.join(map(_literal, value))})"
+        for column, value in within.items()
+    )
+
+
+def _literal(value: Value) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, date):
+        return f"DATE '{value:%Y-%m-%d}'"
+    escaped = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{escaped}'"
+
