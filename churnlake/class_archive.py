@@ -1,6 +1,7 @@
 """The archive of loaded Java classes (AppCDS) that shortens every start of Spark. Standard library only.
 
-The archive is a convenience: without one, or with one made for another Java or class path, Spark starts as usual, only slower.
+The archive is a convenience: without one, or with one made for another Java or class path, Spark starts as usual,
+only slower.
 """
 
 import hashlib
@@ -13,9 +14,10 @@ FILE_NAME = "spark.jsa"
 
 
 def archive_key(java: Java, spark_jars: Path, jars: Path) -> str:
-    """Digest of what the archive depends on: this Java, the class path's files with their sizes, and the folders they are in.
+    """Digest of what the archive depends on: this Java and the class path's files, with their sizes and folders.
 
-    The virtual machine compares sizes and times itself and ignores a stale archive; this key tells set-up to make a new one.
+    The virtual machine compares sizes and times itself and ignores a stale archive; this key tells set-up to make
+    a new one.
     """
     names = sorted(f"{jar.name} {jar.stat().st_size} {jar.stat().st_mtime_ns}" for jar in spark_jars.glob("*.jar"))
     locked = [f"{jar.coordinate} {jar.sha256}" for jar in read_lock()]

@@ -45,7 +45,7 @@ class Java:
 
 
 def find_java(environ: Mapping[str, str] | None = None, folders: Iterable[str] = USUAL_FOLDERS) -> Java:
-    """The Java to use: JAVA_HOME decides when set, else the one on PATH, else the first fitting one in the usual folders.
+    """The Java to use: JAVA_HOME decides when set, else the one on PATH, else the first fitting one in `folders`.
 
     A Java chosen by hand is never passed over in silence: a wrong one is refused, and a fitting one elsewhere is named.
 
@@ -60,7 +60,7 @@ def find_java(environ: Mapping[str, str] | None = None, folders: Iterable[str] =
     fitting = min((java for java in others if java.fits), key=lambda java: (java.major, str(java.home)), default=None)
     if chosen is None and fitting is not None:
         return fitting
-    raise UsageError(_refusal(chosen, others), next_step=_next_step(fitting, variables))
+    raise UsageError(_refusal(chosen, others), next_step=_next_step(fitting))
 
 
 def _from_java_home(environ: Mapping[str, str]) -> Java | None:
@@ -125,7 +125,7 @@ def _refusal(chosen: Java | None, others: list[Java]) -> str:
     return f"Java 17 or 21 needed; found {'; '.join(dict.fromkeys(found)) or 'none'}"
 
 
-def _next_step(fitting: Java | None, environ: Mapping[str, str]) -> str:
+def _next_step(fitting: Java | None) -> str:
     if fitting is None:
         return INSTALL
     return f"use the fitting one: export JAVA_HOME='{fitting.home}'"

@@ -1,4 +1,4 @@
-"""Fetches jars by Maven coordinate through the Ivy resolver that Spark itself brings, so mirrors and proxies of Spark's settings count.
+"""Fetches jars by Maven coordinate, through the Ivy resolver that Spark itself brings.
 
 Run by `make setup` with the environment's Python: `python -m infra.ivy FOLDER COORDINATE...`
 """

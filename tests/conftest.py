@@ -1,4 +1,4 @@
-"""What every room of tests shares: settings on a scratch home, and one Spark session for all, started by the first test that asks."""
+"""What every room of tests shares: settings on a scratch home, and one lazy Spark session for all."""
 
 import os
 from collections.abc import Iterator

@@ -59,7 +59,7 @@ def test_no_secret_of_the_settings_is_shown(spark: SparkSession) -> None:
 
 
 def test_paths_with_spaces_are_quoted_for_the_virtual_machine() -> None:
-    """The archive's path reaches Java as one option even when it holds a space; large work keeps the optimising compiler."""
+    """The archive's path stays one option even with a space in it; large work keeps the optimising compiler."""
     small = java_options(Path("/my home/spark.jsa"), is_small=True)
     large = java_options(None, is_small=False)
     assert '-XX:SharedArchiveFile="/my home/spark.jsa"' in small
@@ -70,7 +70,7 @@ def test_paths_with_spaces_are_quoted_for_the_virtual_machine() -> None:
 def test_a_missing_jar_names_itself_and_the_cure(settings: Settings, tmp_path: Path) -> None:
     """Without its jars no session starts, and the message says which jar and what to run."""
     bare = Settings(home=settings.home, jars=tmp_path / "no jars")
-    with pytest.raises(UsageError, match="delta-spark_4.1_2.13:4.4.0 is not in .*no jars\n.*make setup"):
+    with pytest.raises(UsageError, match=r"delta-spark_4\.1_2\.13:4\.4\.0 is not in .*no jars\n.*make setup"):
         session_options(bare, JAVA, tmp_path)
 
 
