@@ -1,0 +1,1 @@
+"""From labelled feature rows to a deployed model: split, train, calibrate, evaluate, judge, register, score."""
