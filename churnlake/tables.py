@@ -78,7 +78,8 @@ _LAKE = (
         description="Delivered lines as they landed, all text. One table per source, named raw_<source>",
         columns=(
             DELIVERY_ID,
-            _column("row_hash", "text", "sha256 over the line's fields"),
+            _column("corrupt_record", "text", "The whole line where it has too few or too many fields; else null"),
+            _column("row_hash", "text", "md5 over the line's fields"),
             KNOWN_DATE,
             KNOWN_MONTH,
         ),
@@ -94,7 +95,7 @@ _LAKE = (
         columns=(
             SOURCE,
             DELIVERY_ID,
-            _column("row_hash", "text", "sha256 over the line's fields"),
+            _column("row_hash", "text", "md5 over the line's fields"),
             _column("raw_row", "text", "The line as it was delivered, as JSON"),
             _column("reasons", "text[]", "Every rule the line breaks"),
             _column("rule_digest", "text", "Digest of the rules that judged it"),
@@ -146,7 +147,7 @@ _LAKE = (
         ),
         keys=("source", "customer_id", "event_date", "known_date", "delivery_id"),
         partition=("known_month", "off_day"),
-        owner="features",
+        owner="ingest",
         retention=AS_RAW,
         varying="each <measure>, <column>_<value> and <column>_<value>_<measure> as signed bigint sums",
     ),
@@ -167,16 +168,22 @@ _LAKE = (
         ),
         keys=("source", "customer_id", "event_date", "known_date", "delivery_id", "column", "value"),
         partition=("known_month", "off_day"),
-        owner="features",
+        owner="ingest",
         retention=AS_RAW,
     ),
     Table(
         name="known_customers",
-        description="Every customer id ever seen; once known, always known",
-        columns=(CUSTOMER_ID, _column("first_known_date", "date", "First business date whose night knew the customer")),
-        keys=("customer_id",),
-        partition=(),
-        owner="features",
+        description="Every customer id ever seen, per source; once known, always known. The first date counts",
+        columns=(
+            SOURCE,
+            CUSTOMER_ID,
+            DELIVERY_ID,
+            _column("first_known_date", "date", "First business date whose night knew the customer"),
+            KNOWN_MONTH,
+        ),
+        keys=("source", "customer_id", "delivery_id"),
+        partition=("known_month",),
+        owner="ingest",
         retention="all",
     ),
     Table(
@@ -291,7 +298,7 @@ _WAREHOUSE = (
             BUSINESS_DATE,
             _column("restatement", "int", "0 = first publication of the date, then one more each time it is replaced"),
             _column(
-                "state", "text", "current: what readers see; replaced: by a later one; withdrawn: the date shows none"
+                "state", "text", "current: what readers see; replaced by a later one; withdrawn: taken back"
             ),
             RUN_ID,
             _column("load_id", "bigint", "The copy in the warehouse"),

@@ -161,14 +161,16 @@ class Runs(Database):
             _end_run(connection, run_id, attempt, ending)
             return _run(connection, run_id)
 
-    def crash_run(self, run_id: str, attempt: int, *, reason: str, now: datetime) -> bool:
-        """Mark a dead process's run as failed, with its open stage. False when it ended or was taken up meanwhile."""
+    def settle_run(  # noqa: PLR0913 - by name
+        self, run_id: str, attempt: int, state: RunState, *, exit_code: int, reason: str, now: datetime
+    ) -> bool:
+        """End a run whose process died, with its open stages. False when it was ended or taken up meanwhile."""
         with self._writing() as connection:
             run = _run(connection, run_id)
             if run.state != "running" or run.attempt != attempt:
                 return False
-            _fail_open_stages(connection, run_id, reason, now)
-            ending = {"state": "failed", "message": reason, "finished_at": now, "exit_code": 1}
+            _close_open_stages(connection, run_id, "done" if state == "published" else "failed", reason, now)
+            ending = {"state": state, "message": reason, "finished_at": now, "exit_code": exit_code}
             _end_run(connection, run_id, attempt, ending)
             return True
 
@@ -313,11 +315,9 @@ def _end_run(connection: sa.Connection, run_id: str, attempt: int, ending: Mappi
     connection.execute(sa.update(schema.attempt).where(mine).values(of_attempt))
 
 
-def _fail_open_stages(connection: sa.Connection, run_id: str, reason: str, now: datetime) -> None:
+def _close_open_stages(connection: sa.Connection, run_id: str, state: StageState, reason: str, now: datetime) -> None:
     still_open = (STAGE.run_id == run_id) & (STAGE.state == "running")
-    connection.execute(
-        sa.update(schema.stage).where(still_open).values(state="failed", message=reason, finished_at=now)
-    )
+    connection.execute(sa.update(schema.stage).where(still_open).values(state=state, message=reason, finished_at=now))
 
 
 def _ended(connection: sa.Connection, run_id: str, stage: str, now: datetime) -> dict[str, Any]:

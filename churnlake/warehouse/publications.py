@@ -62,8 +62,8 @@ class Publications:
         """Take the next epoch of a contract: from here on nobody with an earlier one can publish it."""
         _require_name(contract)
         with self.writing() as connection:
-            raise_fence = """INSERT INTO fence VALUES (?, 1) ON CONFLICT (contract) DO UPDATE SET epoch = fence.epoch + 1
-                RETURNING epoch"""
+            raise_fence = """INSERT INTO fence VALUES (?, 1)
+                ON CONFLICT (contract) DO UPDATE SET epoch = fence.epoch + 1 RETURNING epoch"""
             return int(connection.execute(raise_fence, (contract,)).fetchone()["epoch"])
 
     def seen(self, contract: str, business_date: date) -> int | None:

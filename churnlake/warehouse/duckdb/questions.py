@@ -1,0 +1,72 @@
+"""Asking the warehouse: one SELECT, read only, and no way from it to any file that is not published."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from churnlake.errors import UsageError
+from churnlake.warehouse.duckdb.connection import exact_paths
+from churnlake.warehouse.duckdb.generations import LINK
+
+NEXT_STEP = "ask one SELECT, for example: SELECT * FROM churn.scores_latest ORDER BY risk_rank LIMIT 10"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a question: column names, their SQL types, and rows in that order."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: list[tuple[Any, ...]]
+
+
+def query(root: Path, sql: str) -> Answer:
+    """Answer one SELECT, WITH, FROM, DESCRIBE or SHOW over the newest generation; it is read whole into memory.
+
+    Raises:
+        UsageError: There is no warehouse yet, or the text is not one such statement, is wrong, or reaches outside.
+    """
+    # The resolved name differs by generation: DuckDB shares one instance per name within a process.
+    generation = (root / LINK).resolve()
+    if not generation.is_file():
+        raise UsageError(
+            f"there is no warehouse in {root} yet", next_step="publish a first night: churnlake run CONTRACT"
+        )
+    settings: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
+    try:
+        with duckdb.connect(generation, read_only=True, config=settings) as connection, connection.cursor() as cursor:
+            _lock(cursor)
+            return _answer(cursor, _one_select(cursor, sql))
+    except duckdb.Error as error:
+        raise UsageError(f"the warehouse refused the question: {error}", next_step=NEXT_STEP) from error
+
+
+def _lock(connection: duckdb.DuckDBPyConnection) -> None:
+    if connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,):
+        return  # another connection of this process opened the same generation, and locked it
+    files = [Path(path) for (path,) in connection.execute("SELECT path FROM churn_files.published").fetchall()]
+    connection.execute("SET TimeZone = 'UTC'")
+    # DuckDB asks for leave twice: for the path as the view writes it, and for the file it finds there.
+    connection.execute("SET allowed_paths = ?", [[*exact_paths(files), *map(str, files)]])
+    connection.execute("SET enable_external_access = false")
+    connection.execute("SET lock_configuration = true")
+
+
+def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.Statement:
+    statements = connection.extract_statements(sql)
+    if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
+        given = " and ".join(statement.type.name for statement in statements) or "no statement"
+        raise UsageError(f"the warehouse answers exactly one SELECT; got {given}", next_step=NEXT_STEP)
+    return statements[0]
+
+
+def _answer(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> Answer:
+    result = connection.execute(statement)
+    described = result.description or []
+    return Answer(
+        columns=tuple(column[0] for column in described),
+        types=tuple(str(column[1]) for column in described),
+        rows=result.fetchall(),
+    )
