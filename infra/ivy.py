@@ -11,7 +11,7 @@ from pyspark.java_gateway import launch_gateway
 
 def fetch(folder: Path, coordinates: list[str]) -> None:
     """Leaves the jar of each coordinate under `folder`/jars, without anything it depends on."""
-    gateway = launch_gateway()
+    gateway = launch_gateway()  # type: ignore[no-untyped-call]
     gateway.jvm.java.lang.System.setProperty("spark.jars.ivy", str(folder))
     for coordinate in coordinates:
         # Not transitive: Delta's own list would bring a second Hadoop client beside the one in Spark.

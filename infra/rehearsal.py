@@ -5,7 +5,7 @@ Run by `make setup` with the environment's Python: `python -m infra.rehearsal SC
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -60,11 +60,11 @@ def _reshape(session: SparkSession, scratch: Path) -> None:
 def _score(session: SparkSession, scratch: Path) -> None:
     """Arrow batches through a Python worker into parquet, and a look back into pandas and Arrow."""
 
-    def double(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    def unchanged(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         yield from batches
 
     features = session.read.format("delta").load(str(scratch / "features"))
-    features.mapInArrow(double, features.schema).write.mode("overwrite").parquet(str(scratch / "scores"))
+    features.mapInArrow(unchanged, features.schema).write.mode("overwrite").parquet(str(scratch / "scores"))
     session.read.parquet(str(scratch / "scores")).toArrow()
     features.toPandas()
 

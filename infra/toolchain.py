@@ -1,9 +1,10 @@
 """Makes a clone ready to run: Java, packages, jars, class archive. `make setup` runs it with the system's own Python.
 
-Standard library only, since nothing is installed yet. Each step looks first and does nothing when all is there, so a second
-run takes a blink, and a run that was cut short continues where it stopped.
+Standard library only, since nothing is installed yet. Each step looks first and does nothing when all is there, so a
+second run takes a blink, and a run that was cut short continues where it stopped.
 """
 
+import argparse
 import fcntl
 import hashlib
 import os
@@ -21,7 +22,13 @@ from churnlake.jars import Jar, is_sound, read_lock
 from churnlake.java import Java, find_java
 
 ROOT = Path(__file__).resolve().parent.parent
-LOCKS = ("requirements/setup.txt", "requirements/dev.txt")
+INSTALLER = "requirements/setup.txt"
+# What each purpose installs. A clone takes all; the images leave out the tools, and that of flows has no Java.
+PACKAGES = {
+    "clone": "requirements/dev.txt",
+    "spark": "requirements/runtime.txt",
+    "flows": "requirements/runtime.txt",
+}
 # pip's settings that say where packages come from, and the names uv has for them.
 PIP_TO_UV = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -31,40 +38,41 @@ PIP_TO_UV = {
 }
 
 
-def main(root: Path = ROOT) -> int:
+def main(purpose: str, root: Path = ROOT) -> int:
     """Runs all steps; the exit code is that of the error that stopped it, or 0."""
     try:
         with _alone(root):
-            java = check_tools()
+            check_python()
+            java = None if purpose == "flows" else find_java()
             print("[1/4] tools ok", flush=True)
-            install_packages(root)
+            install_packages(root, PACKAGES[purpose])
             print("[2/4] packages, hashes checked", flush=True)
-            fetch_jars(root, java)
-            make_archive(root, java)
-            print("[3/4] jars, hashes checked", flush=True)
+            if java is not None:
+                fetch_jars(root, java)
+                make_archive(root, java)
+                print("[3/4] jars, hashes checked", flush=True)
     except ChurnlakeError as error:
         print(f"set-up stopped: {error}", file=sys.stderr)
         return error.exit_code
     return 0
 
 
-def check_tools() -> Java:
-    """The Java to use, after the system and Python were found fitting.
+def check_python() -> None:
+    """Refuses what no package could be installed on.
 
     Raises:
-        UsageError: Windows itself, no venv module, or no fitting Java.
+        UsageError: Windows itself, or a Python without its venv module.
     """
     if sys.platform in ("win32", "cygwin", "msys"):
         raise UsageError("Windows itself is not supported", next_step="use WSL2, and run `make setup` inside it")
     try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian's Python has none until python3-venv is there
-        import venv  # noqa: F401, PLC0415
+        import ensurepip  # noqa: F401 - Debian's Python has none until python3-venv is there
+        import venv  # noqa: F401
     except ImportError as error:
         raise UsageError(
             f"the Python at {sys.executable} cannot make environments (no module {error.name})",
             next_step="install it: `apt-get install python3-venv` (Debian), `brew install python@3.11` (macOS)",
         ) from error
-    return find_java()
 
 
 @contextmanager
@@ -79,15 +87,16 @@ def _alone(root: Path) -> Iterator[None]:
 # Packages
 
 
-def install_packages(root: Path) -> None:
-    """Leaves `.venv` with exactly the locked packages and the command `churnlake`.
+def install_packages(root: Path, lock: str) -> None:
+    """Leaves `.venv` with exactly the packages of `lock` and the command `churnlake`.
 
     Raises:
         UnavailableError: The package index could not be reached.
         UsageError: A package's bytes are not the locked ones, or the installer refused for another reason.
     """
     stamp = root / ".venv" / "packages.sha256"
-    wanted = packages_digest(root)
+    locks = [root / INSTALLER, root / lock]
+    wanted = packages_digest(root, locks)
     if stamp.is_file() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
@@ -95,21 +104,20 @@ def install_packages(root: Path) -> None:
     if not _starts(python):
         _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)
     print("      installing packages: a minute or two the first time", flush=True)
-    locks = [str(root / lock) for lock in LOCKS]
-    _install(
-        [str(python), "-m", "pip", "install", "--quiet", "--retries", "2", "--require-hashes", "-r", locks[0]], root
-    )
-    uv = [str(python), "-m", "uv", "--no-config", "pip", "sync", "--python", str(python), "--require-hashes", *locks]
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--retries", "2", "--require-hashes", "-r", str(locks[0])]
+    _install(pip, root)
+    uv = [str(python), "-m", "uv", "--no-config", "pip", "sync", "--python", str(python), "--require-hashes"]
+    uv += [str(path) for path in locks]
     _install(uv, root, uv_settings(_pip_settings(python), os.environ))
     _add_command(root, python)
     stamp.write_text(wanted)
 
 
-def packages_digest(root: Path) -> str:
-    """Digest of what an environment is made from: the locks, this Python, and its folder (scripts hold the full path)."""
+def packages_digest(root: Path, locks: Sequence[Path]) -> str:
+    """Digest of what an environment is made from: locks, this Python, and its folder, which scripts hold in full."""
     digest = hashlib.sha256(f"{sys.version}\n{root}\n".encode())
-    for lock in LOCKS:
-        digest.update((root / lock).read_bytes())
+    for lock in locks:
+        digest.update(lock.read_bytes())
     return digest.hexdigest()
 
 
@@ -120,7 +128,7 @@ def uv_settings(pip_settings: Mapping[str, str], environ: Mapping[str, str]) -> 
 
 
 def _pip_settings(python: Path) -> dict[str, str]:
-    """pip's settings from its files and variables, the later ones winning: {"index-url": ...}."""
+    """The settings of pip from its files and variables, the later ones winning: {"index-url": ...}."""
     command = [str(python), "-m", "pip", "config", "list"]
     listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     settings = {}
@@ -244,6 +252,10 @@ def make_archive(root: Path, java: Java) -> None:
     jars = root / ".jars"
     if find_archive(java, spark_jars, jars):
         return
+    if root.as_uri() != f"file://{root}":
+        # Java 17 keeps such names escaped in the archive and then finds none of its classes: measured, no gain.
+        print("      no class archive in a folder with spaces in its name; Spark only starts slower", flush=True)
+        return
     print("      writing the class archive that halves each start of Spark: under a minute", flush=True)
     key_file(jars).unlink(missing_ok=True)
     with tempfile.TemporaryDirectory(dir=jars, prefix="rehearsal-") as scratch:
@@ -271,4 +283,6 @@ def _last_lines(output: str, count: int = 15) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    arguments = argparse.ArgumentParser(prog="python -m infra.toolchain", description="Make a clone or an image ready.")
+    arguments.add_argument("--for", dest="purpose", choices=PACKAGES, default="clone")
+    sys.exit(main(arguments.parse_args().purpose))

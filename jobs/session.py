@@ -75,7 +75,7 @@ def java_options(archive: Path | None, *, is_small: bool) -> str:
     if is_small:
         # A night of thousands of customers ends before the optimising compiler pays for itself: a third less start-up.
         options.append("-XX:TieredStopAtLevel=1")
-        # With one compiler the virtual machine reserves 48 MB for compiled code; generated Spark code fills that in a minute.
+        # With one compiler Java reserves 48 MB for compiled code; generated Spark code fills that in a minute.
         options.append("-XX:ReservedCodeCacheSize=256m")
     if archive is not None:
         # `auto` and the closed log: an archive that does not fit after all is passed over without a word.
