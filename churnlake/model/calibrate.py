@@ -14,7 +14,11 @@ from churnlake.model.split import Fold
 SLOPE_LIMITS = (0.5, 2.0)
 
 NEWTON_STEPS = 100
-NEWTON_TOLERANCE = 1e-12
+NEWTON_TOLERANCE = 1e-9
+HALVINGS = 30
+
+# Beyond this the curvature is flat: weights grow without end because the scores separate the outcomes.
+WORST_CONDITION = 1e13
 
 
 @dataclass(frozen=True)
@@ -79,14 +83,37 @@ def _limited_sigmoid(log_odds: NDArray[np.float64], labels: NDArray[np.int64]) -
 
 
 def _newton(design: NDArray[np.float64], labels: NDArray[np.int64], offset: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Weights of the logistic regression of the labels on the design, beside a fixed offset of the log-odds."""
     weights = np.zeros(design.shape[1])
     for _ in range(NEWTON_STEPS):
         probability = logistic(design @ weights + offset)
         curvature = (design * (probability * (1 - probability))[:, None]).T @ design
-        step = np.linalg.solve(curvature, design.T @ (labels - probability))
+        gradient = design.T @ (labels - probability)
+        if np.linalg.cond(curvature) > WORST_CONDITION:
+            break
+        full: NDArray[np.float64] = np.asarray(np.linalg.solve(curvature, gradient), dtype=np.float64)
+        step = _shortened(full, weights, design, labels, offset)
         weights = weights + step
-        if np.abs(step).max() < NEWTON_TOLERANCE:
+        if np.abs(step).max() < NEWTON_TOLERANCE * (1 + np.abs(weights).max()):
             return weights
     raise ModelRefusedError(
-        "the calibration does not converge: the scores separate the outcomes perfectly, so a feature knows the outcome"
+        "the calibration does not converge: the scores separate the outcomes perfectly",
+        next_step="look for a feature that knows the outcome",
     )
+
+
+def _shortened(
+    step: NDArray[np.float64],
+    weights: NDArray[np.float64],
+    design: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    offset: NDArray[np.float64],
+) -> NDArray[np.float64]:
+    """The step, halved until it does not raise the loss: from far away a full Newton step overshoots."""
+    loss = row_losses(design @ weights + offset, labels).sum()
+    for _ in range(HALVINGS):
+        # A last step moves the loss by less than its own rounding.
+        if row_losses(design @ (weights + step) + offset, labels).sum() <= loss * (1 + 1e-14):
+            return step
+        step = step / 2
+    return step

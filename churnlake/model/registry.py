@@ -154,12 +154,12 @@ def resolve_champion(tracking_url: str, contract: str) -> Champion:
 
 
 def _register_run(client: "MlflowClient", run_id: str, trained: "TrainedModel", provenance: Provenance) -> Registered:
+    _require_allowed_types(trained)
     _log_facts(client, run_id, trained, provenance)
     with TemporaryDirectory() as scratch:
         _log_evidence(client, run_id, trained, Path(scratch) / "evidence")
         folder = Path(scratch) / "model"
         _write_model(folder, trained, provenance)
-        _require_allowed_types((folder / SKOPS_FILE).read_bytes())
         manifest = _manifest(_read_files(folder))
         tags = {
             DIGEST_TAG: _digest(manifest),
@@ -176,7 +176,8 @@ def _log_facts(client: "MlflowClient", run_id: str, trained: "TrainedModel", pro
     from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag
 
     params = [Param(name, str(value)) for name, value in _params(trained).items()]
-    metrics = [Metric(name, value, 0, 0) for name, value in _metrics(trained).items()]
+    started = client.get_run(run_id).info.start_time
+    metrics = [Metric(name, value, started, 0) for name, value in _metrics(trained).items()]
     tags = {
         "contract_digest": provenance.contract_digest,
         "code_revision": provenance.code_revision,
@@ -286,9 +287,10 @@ def _provenance(trained: "TrainedModel", provenance: Provenance) -> dict[str, An
     }
 
 
-def _require_allowed_types(stored: bytes) -> None:
+def _require_allowed_types(trained: "TrainedModel") -> None:
     import skops.io
 
+    stored = skops.io.dumps(trained.fitted.pipeline)
     odd = sorted(set(skops.io.get_untrusted_types(data=stored)) - set(ALLOWED_TYPES))
     if odd:
         raise ModelRefusedError(
