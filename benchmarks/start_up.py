@@ -1,7 +1,7 @@
 """Start of Spark: a fresh process up to its session and its first Delta write, by class archive and compiler.
 
-`python -m benchmarks.start_up [REPEATS]` prints medians in seconds and ratios to the plain start. Four variants take turns, so
-that a busy spell hits all of them.
+`python -m benchmarks.start_up [REPEATS]` prints medians in seconds and ratios to the plain start. The variants take
+turns, so that a busy spell hits all of them.
 """
 
 import os
@@ -33,13 +33,15 @@ def main(repeats: int) -> None:
         bare.mkdir()
         for jar in settings.jars.glob("*.jar"):
             shutil.copy2(jar, bare)
-        taken = {variant: [] for variant in VARIANTS}  # type: dict[str, list[tuple[float, ...]]]
+        taken: dict[str, list[tuple[float, ...]]] = {variant: [] for variant in VARIANTS}
         for _ in range(repeats):
             for variant, (archive, quick) in VARIANTS.items():
                 taken[variant].append(_measure(settings.jars if archive else bare, quick=quick))
     if not ((settings.jars / FILE_NAME).is_file() and key_file(settings.jars).is_file()):
         print("there is no class archive here: run `make setup` first")
-    _print_table({variant: [statistics.median(column) for column in zip(*rows)] for variant, rows in taken.items()})
+    _print_table(
+        {variant: [statistics.median(column) for column in zip(*rows, strict=True)] for variant, rows in taken.items()}
+    )
 
 
 def _measure(jars: Path, *, quick: bool) -> tuple[float, ...]:
