@@ -154,7 +154,10 @@ def _prepare_previous(connection: duckdb.DuckDBPyConnection, publications: Publi
     if load.previous_load_id is not None:
         previous = publications.load(load.previous_load_id)
         set_variables(connection, {"previous_files": exact_paths([publications.root / previous.folder / SCORES])})
-        source = "SELECT * FROM read_parquet(getvariable('previous_files'), hive_partitioning = false)"
+        source = (
+            "SELECT customer_id, churn_probability "
+            "FROM read_parquet(getvariable('previous_files'), hive_partitioning = false)"
+        )
         comparable = _meaning(previous) == _meaning(load)
     set_variables(connection, {"comparable": comparable})
     connection.execute(f"CREATE TEMP VIEW previous AS {source}")
@@ -219,14 +222,16 @@ SELECT NULL::DATE AS business_date, NULL::VARCHAR AS customer_id, NULL::BOOLEAN 
 WHERE false
 """
 
-# A value of scale 0 that is not whole keeps two decimals: a ratio of 0.35 must not read as 0.
+# A value of scale 0 that is not whole keeps two decimals: a ratio of 0.35 must not read as 0. Adding 0.0 after rounding
+# makes minus zero plain zero.
 _PHRASE_SQL = """
 CASE WHEN {r}_feature IS NULL THEN NULL
   WHEN {r}_value IS NULL OR NOT isfinite({r}_value) THEN 'no value known for ' || replace({r}_feature, '_', ' ')
   WHEN {w}.scale = 0 AND {r}_value = trunc({r}_value)
     THEN replace({w}.phrase, '{{value}}', printf('%.0f', {r}_value + 0.0))
-  WHEN {w}.scale = 0 THEN replace({w}.phrase, '{{value}}', printf('%.2f', {r}_value))
-  ELSE replace({w}.phrase, '{{value}}', printf('%.' || {w}.scale || 'f', {r}_value / pow(10, {w}.scale)))
+  WHEN {w}.scale = 0 THEN replace({w}.phrase, '{{value}}', printf('%.2f', round({r}_value, 2) + 0.0))
+  ELSE replace({w}.phrase, '{{value}}',
+    printf('%.' || {w}.scale || 'f', round({r}_value / pow(10, {w}.scale), {w}.scale) + 0.0))
 END
 """
 _FIRST_SQL = """

@@ -1,5 +1,6 @@
 """Asking the warehouse: one SELECT, read only, and no way from it to any file that is not published."""
 
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ from churnlake.warehouse.duckdb.connection import exact_paths
 from churnlake.warehouse.duckdb.generations import LINK
 
 NEXT_STEP = "ask one SELECT, for example: SELECT * FROM churn.scores_latest ORDER BY risk_rank LIMIT 10"
+
+_OPENING = threading.Lock()
+"""Connections of one process to one file share its settings, so one thread at a time opens and locks."""
 
 
 @dataclass(frozen=True)
@@ -34,20 +38,28 @@ def query(root: Path, sql: str) -> Answer:
         raise UsageError(
             f"there is no warehouse in {root} yet", next_step="publish a first night: churnlake run CONTRACT"
         )
-    settings: dict[str, Any] = {"python_enable_replacements": False, "autoinstall_known_extensions": False}
     try:
-        with duckdb.connect(generation, read_only=True, config=settings) as connection, connection.cursor() as cursor:
-            _lock(cursor)
-            return _answer(cursor, _one_select(cursor, sql))
+        with _open(generation) as connection:
+            return _answer(connection, _one_select(connection, sql))
     except duckdb.Error as error:
         raise UsageError(f"the warehouse refused the question: {error}", next_step=NEXT_STEP) from error
 
 
+def _open(generation: Path) -> duckdb.DuckDBPyConnection:
+    settings: dict[str, Any] = {
+        "python_enable_replacements": False,
+        "autoinstall_known_extensions": False,
+        "TimeZone": "UTC",
+    }
+    with _OPENING:
+        connection = duckdb.connect(generation, read_only=True, config=settings)
+        if connection.execute("SELECT current_setting('lock_configuration')").fetchone() != (True,):
+            _lock(connection)
+        return connection
+
+
 def _lock(connection: duckdb.DuckDBPyConnection) -> None:
-    if connection.execute("SELECT current_setting('lock_configuration')").fetchone() == (True,):
-        return  # another connection of this process opened the same generation, and locked it
     files = [Path(path) for (path,) in connection.execute("SELECT path FROM churn_files.published").fetchall()]
-    connection.execute("SET TimeZone = 'UTC'")
     # DuckDB asks for leave twice: for the path as the view writes it, and for the file it finds there.
     connection.execute("SET allowed_paths = ?", [[*exact_paths(files), *map(str, files)]])
     connection.execute("SET enable_external_access = false")
