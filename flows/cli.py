@@ -1,0 +1,245 @@
+"""The command line: `churnlake VERB`. Each verb reads the clock once, does its work and says what to type next."""
+
+import atexit
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from churnlake.settings import Settings
+from flows.console import Terminal, verb
+
+if TYPE_CHECKING:
+    from flows.shift import Shift
+
+app = typer.Typer(
+    name="churnlake",
+    help="Nightly churn scores: raw daily files in, calibrated churn probabilities out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+ContractArgument = Annotated[Path, typer.Argument(metavar="CONTRACT", help="path of a contract.toml")]
+JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document instead of text")]
+DirectOption = Annotated[bool, typer.Option("--direct", help="the same work without Prefect")]
+DateOption = typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")
+
+
+@app.command()
+def run(  # noqa: PLR0913 - options of a command
+    contract: ContractArgument,
+    date: Annotated[datetime | None, DateOption] = None,
+    *,
+    restate: Annotated[bool, typer.Option(help="publish --date again, from today's code, model and contract")] = False,
+    reason: Annotated[str | None, typer.Option(help="why, kept with a restatement")] = None,
+    direct: DirectOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The nightly flow, for --date or whatever is due. With no model yet it loads history and trains first."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.shift import Request
+        from flows.summary import show_shift
+
+        request = Request(contract, date.date() if date else None, restate, reason)
+        shift = _open(contract, settings)
+        shift.plan_nights(request)
+        given = {"business_date": request.business_date, "restate": restate, "reason": reason}
+        _work(shift, terminal, "nightly", given, direct=direct)
+        show_shift(terminal, shift)
+
+
+@app.command()
+def backfill(
+    contract: ContractArgument,
+    to: Annotated[
+        datetime, typer.Option("--to", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="the date to compute")
+    ],
+    *,
+    direct: DirectOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Lake and tiles through a date, features and scores of that date. Publishes and seals nothing."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.summary import show_shift
+
+        shift = _open(contract, settings)
+        shift.plan_backfill(to.date())
+        _work(shift, terminal, "backfill", {"to_date": to.date()}, direct=direct)
+        show_shift(terminal, shift)
+
+
+@app.command()
+def train(
+    contract: ContractArgument,
+    as_of: Annotated[datetime | None, DateOption] = None,
+    *,
+    direct: DirectOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Fit, judge and register a model on what was known at the end of --as-of (default: the newest date)."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.summary import shift_document, show_model
+
+        shift = _open(contract, settings)
+        day = as_of.date() if as_of else shift.newest_date()
+        shift.plan_training(day)
+        _work(shift, terminal, "training", {"as_of": day}, direct=direct)
+        terminal.document(shift_document(shift))
+        show_model(terminal, shift.ledger.champion(shift.contract.name))
+
+
+def _open(contract: Path, settings: Settings) -> "Shift":
+    from flows.shift import Shift, read_clock
+
+    return Shift.open(contract, settings, read_clock(settings))
+
+
+def _work(shift: "Shift", terminal: Terminal, flow: str, given: dict[str, Any], *, direct: bool) -> None:
+    """Carries out the agenda, by Prefect or without it, and shows each change."""
+    from flows.runners import killed_by_terminate
+    from flows.shift import carry_out
+    from flows.summary import watch
+
+    shift.listener = lambda run, stage: watch(terminal, run, stage)
+    with killed_by_terminate(), shift.on_duty():
+        if direct or not shift.agenda:
+            carry_out(shift)
+            return
+        # Prefect takes its ten seconds while Spark takes its own.
+        shift.start_ahead()
+        terminal.working(f"  {shift.agenda[0].kind} of {shift.contract.name} is starting")
+        _flow_through_prefect(shift, flow, given)
+
+
+def _flow_through_prefect(shift: "Shift", flow: str, given: dict[str, Any]) -> None:
+    import importlib
+
+    from flows.orchestrator import process_tag, use_prefect
+
+    use_prefect(shift.settings, quiet=True)
+    from prefect import tags
+
+    function = getattr(importlib.import_module(f"flows.{flow}"), flow)
+    with tags(process_tag(), shift.contract.name):
+        state = function(shift.contract.path, **given, return_state=True)
+    if shift.failure is not None:
+        raise shift.failure
+    if not state.is_completed():
+        state.result()  # raises what stopped the flow
+
+
+@app.command()
+def models(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
+    """Every model version: its quality, its gate, and which one is champion."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.standing import show_models
+
+        show_models(terminal, _open(contract, settings))
+
+
+@app.command()
+def check(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
+    """Contract, expectation suites and files, without running anything: every problem with what to do."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.inspection import inspect_contract, show_inspection
+        from flows.shift import read_clock
+
+        show_inspection(terminal, inspect_contract(contract, settings, read_clock(settings)))
+
+
+@app.command()
+def status(
+    contract: ContractArgument,
+    *,
+    check: Annotated[
+        bool, typer.Option("--check", help="exit 7 when the newest date is not published in time")
+    ] = False,
+    by: Annotated[str, typer.Option(metavar="HH:MM", help="local time a date must be published by")] = "06:00",
+    as_json: JsonOption = False,
+) -> None:
+    """Dates that are published, running, due, failed, skipped or withdrawn, with run ids and owners."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.standing import EXIT_LATE, read_standing, show_standing
+
+        standing = read_standing(_open(contract, settings), by)
+        show_standing(terminal, standing)
+        if check and standing.late is not None:
+            raise typer.Exit(EXIT_LATE)
+
+
+@app.command()
+def sql(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="one SELECT")],
+    *,
+    as_csv: Annotated[bool, typer.Option("--csv", help="comma-separated lines")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Ask the warehouse: read only, locked down, one SELECT."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.questions import ask
+
+        ask(terminal, settings, question, as_csv=as_csv)
+
+
+@app.command()
+def doctor(*, as_json: JsonOption = False) -> None:
+    """Java, jars, disk, memory, lakes, warehouse and ports: each problem with its fix."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.standing import show_findings
+
+        raise typer.Exit(show_findings(terminal, settings))
+
+
+@app.command()
+def up(
+    *,
+    prefect_port: Annotated[int, typer.Option(help="Prefect's API and UI")] = 4200,
+    mlflow_port: Annotated[int, typer.Option(help="MLflow's UI")] = 5050,
+    pages_port: Annotated[int, typer.Option(help="the nightly pages")] = 8780,
+    as_json: JsonOption = False,
+) -> None:
+    """Prefect, MLflow and the nightly pages on this machine's loopback, until Ctrl-C."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.services import Ports, serve
+
+        serve(terminal, settings, Ports(prefect_port, mlflow_port, pages_port))
+
+
+@app.command(hidden=True)
+def demo(
+    *,
+    direct: DirectOption = False,
+    again: Annotated[bool, typer.Option(help="remove what an earlier demo left, and start over")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The example web shop: history, a model, three nights. `make demo` calls it."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.demo import show_demo
+
+        def work(shift: "Shift", given: dict[str, Any]) -> None:
+            _work(shift, terminal, "nightly", given, direct=direct)
+
+        show_demo(terminal, settings, work, again=again)
+
+
+def main() -> None:
+    """Entry of the console script."""
+    atexit.register(_end_quietly)  # registered first, so that it runs last
+    try:
+        app()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _end_quietly() -> None:
+    """DuckDB's binding reports what Prefect's threads still hold while the interpreter ends; nobody can use that."""
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
+
+
+if __name__ == "__main__":
+    main()
