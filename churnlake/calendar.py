@@ -1,6 +1,6 @@
 """All date arithmetic: business dates, windows, maturity, what is due, training cutoffs. Reads no clock."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
@@ -138,3 +138,17 @@ def _back_from(last: date, spacing: timedelta, first: date, most: int) -> tuple[
 def first_trainable_date(starts_on: date, active_within_days: int) -> date:
     """The oldest cutoff whose activity window lies wholly inside the data."""
     return starts_on + timedelta(days=active_within_days - 1)
+
+
+def settled_on(delivered: date | None, slot: date, max_late_days: int) -> date:
+    """When a due slot was settled: the date its file became known, else the first date it was given up."""
+    return delivered if delivered is not None else slot + timedelta(days=max_late_days + 1)
+
+
+def label_known_on(business_date: date, maturity_days: int, settled: Mapping[date, date]) -> date:
+    """L: the first date at which the label of `business_date` is known for good.
+
+    `settled` gives for each due slot when it was settled. L is the first date L >= D+M on which every slot up to D+M is settled.
+    """
+    matures = matures_on(business_date, maturity_days)
+    return max([matures, *(when for slot, when in settled.items() if slot <= matures)])

@@ -1,212 +1,184 @@
-"""Ingest: delivered text becomes typed, signed facts; every raw row ends in exactly one bucket."""
+"""The ingest stage: takes a date's deliveries into the lake, gates them, and accounts for every row."""
 
-from collections.abc import Sequence
-from enum import StrEnum
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from churnlake.contract.reading import expression_sql
-from churnlake.contract.schema import Contract, Source, landed_column
-from churnlake.ledger import Delivery
-from churnlake.suites import RowRule, Severity
-
-CORRUPT = "corrupt_record"
-CANONICAL_SUITE = "events"
-# Between the values of a row before hashing, and in place of a null: control characters no honest text field holds.
-_UNIT_SEPARATOR = "\x1f"
-_ABSENT = "\x00"
-_SPARK_TYPES = {"text": "string", "timestamp": "timestamp_ntz"}
-
-
-class Bucket(StrEnum):
-    """Where a raw row goes: the first that fits, in this order. Malformed rows are quarantined too, under their own reason."""
-
-    MALFORMED = "malformed"
-    IGNORED = "ignored"
-    DUPLICATE = "duplicate"
-    QUARANTINED = "quarantined"
-    ACCEPTED = "accepted"
+from churnlake.contract.schema import Contract
+from churnlake.errors import ChurnlakeError, DataRefusedError
+from churnlake.ledger import CheckResult, Delivery, Run
+from churnlake.suites import Suite, read_suite
+from jobs import rows, tiles
+from jobs.application import CHECKOUT, Application, OpenStage
+from jobs.lake import Lake, Slice
+from jobs.manifest import WAITING_STEP, Manifest, take_manifest, waits_for
+from jobs.quality import judge, refuse_critical
+from jobs.rows import Bucket
 
 
-def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    """Rows of deliveries of one source as they came: delivery_id, <columns> text, corrupt_record, row_hash, known_date, known_month.
+def read_suites(contract: Contract, source: str) -> tuple[Suite | None, Suite]:
+    """The contract's own suite over the source's typed columns (if it has one), and the built-in one over canonical columns."""
+    own = contract.suites / f"{source}.json"
+    canonical = read_suite(CHECKOUT / "expectations" / "events.json", list(contract.sources[source].columns))
+    return (read_suite(own, list(contract.sources[source].types)) if own.exists() else None), canonical
 
-    A line with too few or too many fields keeps its text in corrupt_record. Headers were judged before; here they are skipped.
+
+def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) -> None:
+    """Takes in every delivery not yet in that was available on the run's date.
+
+    Raises:
+        DataRefusedError: A due file is missing, a file cannot be used, or a critical check failed.
+        ChurnlakeError: Rows do not add up.
     """
-    source = contract.sources[deliveries[0].source]
-    schema = ", ".join(f"`{name}` STRING" for name in source.types) + f", {CORRUPT} STRING"
-    lines = (
-        spark.read.schema(schema)
-        .option("header", True)
-        .option("sep", source.separator)
-        .option("escape", '"')
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .option("columnPruning", False)  # a pruned read would not notice a wrong number of fields
-        .csv([str(contract.folder / delivery.path) for delivery in deliveries])
-        .withColumn("file", F.regexp_replace("_metadata.file_path", "^file:/+", "/"))
-    )
-    columns = [F.col(f"`{name}`").alias(landed_column(name)) for name in source.types]
-    month = F.date_format("known_date", "yyyy-MM").alias("known_month")
-    keyed = lines.join(F.broadcast(_file_keys(spark, contract, deliveries)), "file")
-    return keyed.select("delivery_id", *columns, CORRUPT, _row_hash([*columns, F.col(CORRUPT)]).alias("row_hash"), "known_date", month)
+    held = app.ledger.deliveries(app.contract.name)
+    if waiting := waits_for(app.contract, held, run.business_date):
+        raise DataRefusedError(waiting, next_step=WAITING_STEP)
+    manifest = take_manifest(app.contract, held, run.business_date, sealed)
+    app.ledger.record_checks(run.run_id, [*manifest.checks, *_missing_checks(manifest)])
+    frozen = app.ledger.freeze_deliveries(app.contract.name, run.run_id, manifest.new)
+    app.reach("ingest.frozen")
+    stage.say(f"{len(frozen)} new files")
+    totals: dict[str, Any] = {"files": len(frozen), "raw": 0, "accepted": 0, "ignored": {}, "unchanged": 0, "duplicate": 0, "quarantined": {}}
+    for source in app.contract.sources:
+        deliveries = [delivery for delivery in frozen if delivery.source == source]
+        if deliveries:
+            counts = _take_in(app, run, stage, source, deliveries)
+            app.ledger.mark_ingested(app.contract.name, {(source, one): buckets for one, buckets in counts.items()})
+            _add(totals, counts.values())
+    stage.counts.update(totals)
+    app.reach("ingest.recorded")
 
 
-def _file_keys(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    as_spark_spells = spark.sparkContext._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]  # noqa: SLF001
-    rows = [
-        (as_spark_spells(str(contract.folder / one.path)).toUri().getRawPath(), one.delivery_id, one.known_date) for one in deliveries
+def _missing_checks(manifest: Manifest) -> list[CheckResult]:
+    return [
+        CheckResult("floor", name, f"delivery.{slot}", "warning", False, "no file", "one file on an open day")
+        for name, slot in manifest.missing
     ]
-    return spark.createDataFrame(rows, "file STRING, delivery_id STRING, known_date DATE")
 
 
-def _row_hash(columns: Sequence[Column]) -> Column:
-    return F.md5(F.concat_ws(_UNIT_SEPARATOR, *(F.coalesce(column, F.lit(_ABSENT)) for column in columns)))
+def _take_in(app: Application, run: Run, stage: OpenStage, source: str, deliveries: Sequence[Delivery]) -> dict[str, dict[str, Any]]:
+    """Lands, classifies, judges and writes the deliveries of one source; returns each delivery's buckets."""
+    lake, contract = app.lake, app.contract
+    within = _slice(source, deliveries)
+    landing = {key: value for key, value in within.items() if key != "source"}
+    stage.say(f"{source}: landing {len(deliveries)} files")
+    landed = lake.replace(f"raw_{source}", rows.read_landing(app.spark, contract, deliveries), landing, run.run_id)
+    app.reach("ingest.landed")
+    own, canonical = read_suites(contract, source)
+    raw = lake.read(f"raw_{source}", landed.version).filter(F.col("delivery_id").isin([one.delivery_id for one in deliveries]))
+    own_rules = own.row_rules if own else ()
+    classified = rows.classify(raw, contract, source, own_rules, canonical.row_rules).persist()
+    try:
+        stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
+        counts = _bucket_counts(classified, deliveries)
+        stage.say(f"{source}: checking")
+        _gate(app, run, source, classified, own, canonical)
+        stage.say(f"{source}: writing facts and tiles")
+        written = _write(lake, run.run_id, contract, source, classified, within, digest_of_rules(own, canonical))
+        app.reach("ingest.typed")
+    finally:
+        classified.unpersist()
+    checks = reconcile(source, landed.rows, counts, written)
+    app.ledger.record_checks(run.run_id, checks)
+    _refuse_unequal(checks)
+    return counts
 
 
-def classify(
-    landed: DataFrame, contract: Contract, name: str, source_rules: Sequence[RowRule], canonical_rules: Sequence[RowRule]
-) -> DataFrame:
-    """Every landed row with its bucket and reasons: delivery_id, row_hash, known_date, raw_row, typed, canonical, bucket, reasons.
-
-    `typed` is a struct of the file's columns, `canonical` one of the contract's. Nothing is dropped: rows are flagged, then split.
-    """
-    source = contract.sources[name]
-    typed = _with_types(landed, source)
-    flagged = typed.withColumn("source_reasons", _reasons(source_rules)).withColumn("ignored", _ignored_reason(source))
-    mapped = _with_canonical(flagged, source)
-    judged = mapped.withColumn("broken", F.concat("source_reasons", _reasons(canonical_rules), _too_early(source)))
-    return _with_bucket(judged, source).select(
-        "delivery_id", "row_hash", "known_date", "raw_row", "typed", _packed(source.columns, "canonical"), "bucket", "reasons"
-    )
+def _slice(source: str, deliveries: Sequence[Delivery]) -> Slice:
+    months = sorted({f"{one.known_date:%Y-%m}" for one in deliveries})
+    return {"source": source, "delivery_id": [one.delivery_id for one in deliveries], "known_month": months}
 
 
-def _with_types(landed: DataFrame, source: Source) -> DataFrame:
-    """try_cast never fails a job: a value that does not fit is null here and named in bad_types."""
-    raw = F.struct(*(F.col(landed_column(name)).alias(landed_column(name)) for name in source.types), CORRUPT).alias("raw_row")
-    columns = {name: F.expr(f"try_cast(`{landed_column(name)}` AS {_SPARK_TYPES.get(kind, kind)})") for name, kind in source.types.items()}
-    bad = [
-        F.when(F.col(landed_column(name)).isNotNull() & columns[name].isNull(), F.lit(f"bad_type.{name}")) for name in source.types
+def digest_of_rules(own: Suite | None, canonical: Suite) -> str:
+    """sha256 of the expectations that judged a row."""
+    text = json.dumps([own.expectations if own else [], canonical.expectations], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _bucket_counts(classified: DataFrame, deliveries: Sequence[Delivery]) -> dict[str, dict[str, Any]]:
+    """Per delivery: raw, accepted, ignored by rule, unchanged, quarantined by first reason, duplicate."""
+    counts: dict[str, dict[str, Any]] = {
+        one.delivery_id: {"raw": 0, "accepted": 0, "ignored": defaultdict(int), "unchanged": 0, "duplicate": 0, "quarantined": defaultdict(int)}
+        for one in deliveries
+    }
+    for row in rows.bucket_counts(classified).collect():
+        mine = counts[row["delivery_id"]]
+        mine["raw"] += row["count"]
+        match row["bucket"]:
+            case Bucket.MALFORMED | Bucket.QUARANTINED:
+                mine["quarantined"][row["reasons"][0]] += row["count"]
+            case Bucket.IGNORED:
+                mine["ignored"][row["reasons"][0]] += row["count"]
+            case bucket:
+                mine[bucket] += row["count"]
+    return counts
+
+
+def _gate(app: Application, run: Run, source: str, classified: DataFrame, own: Suite | None, canonical: Suite) -> None:
+    """Great Expectations judges what is left after malformed, ignored and duplicate rows."""
+    judged = classified.filter(F.col("bucket").isin(Bucket.QUARANTINED, Bucket.ACCEPTED))
+    verdicts = judge(judged.select("typed.*"), own) if own else []
+    verdicts += judge(judged.select("canonical.*"), canonical)
+    app.ledger.record_checks(run.run_id, [verdict.as_check(source) for verdict in verdicts])
+    refuse_critical(verdicts)
+
+
+def _write(
+    lake: Lake, run_id: str, contract: Contract, source: str, classified: DataFrame, within: Slice, rule_digest: str
+) -> dict[str, int]:
+    """Writes what the classified rows become; returns the rows written of events and quarantine."""
+    quarantine = lake.replace("quarantine", rows.set_aside(classified, source, rule_digest, run_id), within, run_id)
+    events = lake.replace("events", rows.accepted_events(classified, contract, source), within, run_id)
+    facts = lake.read("events", events.version).filter(_is_within(within))
+    lake.replace("daily_activity", tiles.daily_activity(facts, contract.features), within, run_id)
+    if contract.features.distinct:
+        lake.replace("daily_values", tiles.daily_values(facts, contract.features.distinct), within, run_id)
+    before = lake.version("known_customers")
+    known = None if before is None else lake.read("known_customers", before).filter(~_is_within(within))
+    lake.replace("known_customers", tiles.newly_known(rows.named_customers(classified, source), known), within, run_id)
+    return {"accepted": events.rows, "quarantined": quarantine.rows}
+
+
+def _is_within(within: Slice) -> Any:
+    own_source = F.col("source") == within["source"]
+    return own_source & F.col("delivery_id").isin(list(within["delivery_id"])) & F.col("known_month").isin(list(within["known_month"]))  # type: ignore[arg-type]
+
+
+def reconcile(source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Mapping[str, int]) -> list[CheckResult]:
+    """Rows landed, sorted and written must be the same rows: three counts made by three different reads."""
+    sums = {name: sum(_size(one[name]) for one in counts.values()) for name in ("accepted", "ignored", "unchanged", "duplicate", "quarantined")}
+    told = " + ".join(f"{number} {name}" for name, number in sums.items())
+    pairs = [
+        ("raw", landed, sum(sums.values()), told),
+        ("accepted", sums["accepted"], written["accepted"], f"{written['accepted']} facts written"),
+        ("quarantined", sums["quarantined"], written["quarantined"], f"{written['quarantined']} rows written"),
     ]
-    return landed.select(
-        "delivery_id", "row_hash", "known_date", raw, F.array_compact(F.array(*bad)).alias("bad_types"),
-        *(column.alias(name) for name, column in columns.items()),
-    )  # fmt: skip
+    return [
+        CheckResult("reconciliation", source, name, "critical", expected == found, f"{found} = {words}", str(expected))
+        for name, expected, found, words in pairs
+    ]
 
 
-def _reasons(rules: Sequence[RowRule]) -> Column:
-    """Names of the critical and warning rules a row breaks; info rules only count, they set nothing aside."""
-    flags = [F.when(F.expr(rule.breaks), F.lit(rule.name)) for rule in rules if rule.severity is not Severity.INFO]
-    return F.array_compact(F.array(*flags)) if flags else F.array().cast("array<string>")
+def _size(count: int | Mapping[str, int]) -> int:
+    return count if isinstance(count, int) else sum(count.values())
 
 
-def _ignored_reason(source: Source) -> Column:
-    reasons = [F.when(F.expr(expression_sql(rule.when, list(source.types))), F.lit(rule.reason)) for rule in source.ignore]
-    return F.coalesce(*reasons, F.lit(None).cast("string"))
+def _refuse_unequal(checks: Sequence[CheckResult]) -> None:
+    unequal = [f"{one.source} {one.name}: {one.expected} expected, {one.observed}" for one in checks if not one.passed]
+    if unequal:
+        raise ChurnlakeError("ingest: rows do not add up: " + "; ".join(unequal), next_step="nothing was published; report this with the run's folder")
 
 
-def _with_canonical(flagged: DataFrame, source: Source) -> DataFrame:
-    """Canonical columns replace the typed ones, which move into a struct: a file's `Quantity` and our `quantity` would clash."""
-    canonical = [
-        F.expr(f"CAST({expression_sql(text, list(source.types))} AS STRING)").alias(column) if column == "customer_id"
-        else F.expr(expression_sql(text, list(source.types))).alias(column)
-        for column, text in source.columns.items()
-    ]  # fmt: skip
-    kept = ("delivery_id", "row_hash", "known_date", "raw_row", "bad_types", "source_reasons", "ignored")
-    return flagged.select(*kept, _packed(source.types, "typed"), *canonical)
-
-
-def _packed(names: Sequence[str] | dict[str, str], alias: str) -> Column:
-    return F.struct(*(F.col(f"`{name}`") for name in names)).alias(alias)
-
-
-def _too_early(source: Source) -> Column:
-    """A fact dated after its delivery waits; one dated too far ahead is an error of its clock."""
-    days_ahead = F.datediff(F.to_date("event_ts"), F.col("known_date"))
-    return F.array_compact(F.array(F.when(days_ahead > source.max_early_days, F.lit("too_early"))))
-
-
-def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
-    malformed = F.when(F.col(f"raw_row.{CORRUPT}").isNotNull(), F.array(F.lit("bad_shape"))).otherwise(F.col("bad_types"))
-    sorted_out = (F.size(malformed) > 0) | F.col("ignored").isNotNull()
-    repeated = F.row_number().over(Window.partitionBy("delivery_id", "row_hash", sorted_out).orderBy(F.lit(1))) > 1
-    is_duplicate = repeated if source.duplicates == "drop" else F.lit(False)
-    order = (
-        (F.size(malformed) > 0, Bucket.MALFORMED, malformed),
-        (F.col("ignored").isNotNull(), Bucket.IGNORED, F.array("ignored")),
-        (is_duplicate, Bucket.DUPLICATE, F.array(F.lit("duplicate"))),
-        (F.size("broken") > 0, Bucket.QUARANTINED, F.col("broken")),
-        (F.lit(True), Bucket.ACCEPTED, F.array().cast("array<string>")),
-    )
-    choice = F.coalesce(*(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order))
-    return judged.withColumn("choice", choice).select("*", "choice.bucket", "choice.reasons")
-
-
-def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
-    """The typed facts of a source: one signed row per accepted raw row. Amounts are integers of their measure's scale."""
-    columns = contract.sources[name].columns
-    facts = classified.filter(F.col("bucket") == Bucket.ACCEPTED).select("delivery_id", "known_date", "canonical.*")
-    activity = F.coalesce(F.expr(expression_sql(contract.churn.activity, list(columns))), F.lit(False))
-    local = F.col("event_ts").cast("timestamp_ntz")
-    text = sorted({*contract.features.distinct, *(by.column for by in contract.features.by)})
-    return facts.select(
-        F.lit(name).alias("source"),
-        "customer_id",
-        F.to_utc_timestamp(local.cast("timestamp"), contract.timezone).alias("event_ts"),
-        F.to_date(local).alias("event_date"),
-        *(_minor_units(one.name, one.scale, present=one.name in columns).alias(one.name) for one in contract.features.measures),
-        *((F.col(column).cast("string") if column in columns else F.lit(None).cast("string")).alias(column) for column in text),
-        activity.alias("is_activity"),
-        F.lit(1).alias("sign"),
-        "known_date",
-        "delivery_id",
-        F.lit(contract.typed_digest(name)).alias("typed_digest"),
-        F.date_format("known_date", "yyyy-MM").alias("known_month"),
-        (F.to_date(local) != F.col("known_date")).alias("off_day"),
-    )
-
-
-def _minor_units(measure: str, scale: int, *, present: bool) -> Column:
-    """HALF_UP to `scale` decimals, once per row, then an exact integer."""
-    if not present:
-        return F.lit(None).cast("bigint")
-    return F.expr(f"try_cast(round(`{measure}`, {scale}) * {10**scale} AS BIGINT)")
-
-
-def named_customers(classified: DataFrame, name: str) -> DataFrame:
-    """Who appears: source, customer_id, usable_from, known_date, delivery_id of every row whose customer can be read.
-
-    A row set aside for another column still tells that its customer exists; a row with a bad id does not.
-    """
-    bad_id = F.exists("reasons", lambda reason: reason.startswith(f"{CANONICAL_SUITE}.customer_id."))
-    told = F.col("bucket").isin(Bucket.ACCEPTED, Bucket.QUARANTINED) & ~bad_id & F.col("canonical.customer_id").isNotNull()
-    event_date = F.to_date(F.col("canonical.event_ts").cast("timestamp_ntz"))
-    return classified.filter(told).select(
-        F.lit(name).alias("source"),
-        "canonical.customer_id",
-        F.greatest("known_date", event_date).alias("usable_from"),  # greatest() passes over a null date
-        "known_date",
-        "delivery_id",
-    )
-
-
-def set_aside(classified: DataFrame, name: str, rule_digest: str, run_id: str) -> DataFrame:
-    """The rows for quarantine, each with its raw text as JSON and every reason."""
-    return classified.filter(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)).select(
-        F.lit(name).alias("source"),
-        "delivery_id",
-        "row_hash",
-        F.to_json("raw_row").alias("raw_row"),
-        "reasons",
-        F.lit(rule_digest).alias("rule_digest"),
-        F.lit("held").alias("status"),
-        F.lit(run_id).alias("run_id"),
-        "known_date",
-        F.date_format("known_date", "yyyy-MM").alias("known_month"),
-    )
-
-
-def bucket_counts(classified: DataFrame) -> DataFrame:
-    """Rows per delivery, bucket and set of reasons: what reconciliation and the run report are made of."""
-    return classified.groupBy("delivery_id", "bucket", "reasons").count()
+def _add(totals: dict[str, Any], counts: Any) -> None:
+    for one in counts:
+        for name in ("raw", "accepted", "unchanged", "duplicate"):
+            totals[name] += one[name]
+        for name in ("ignored", "quarantined"):
+            for reason, number in one[name].items():
+                totals[name][reason] = totals[name].get(reason, 0) + number

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
@@ -16,8 +17,17 @@ from churnlake.tables import LAKE, Table
 # A transaction version is the lane's epoch and a step below this; no application makes a million writes.
 STEPS_PER_EPOCH = 1_000_000
 
-type Value = str | date | int
-type Slice = Mapping[str, Value | Sequence[Value]]
+
+@dataclass(frozen=True)
+class Commit:
+    """What a write left: the table's version and the rows now in the slice."""
+
+    version: int
+    rows: int
+
+
+Value = str | date | int
+Slice = Mapping[str, Value | Sequence[Value]]
 
 
 class Lake:
@@ -33,8 +43,8 @@ class Lake:
     def path(self, table: str) -> Path:
         return self._root / table
 
-    def replace(self, table: str, frame: DataFrame, within: Slice, run_id: str) -> int:
-        """Replaces the slice `within` of `table` by `frame`, atomically; returns the table's version afterwards.
+    def replace(self, table: str, frame: DataFrame, within: Slice, run_id: str) -> Commit:
+        """Replaces the slice `within` of `table` by `frame`, atomically; returns what it left.
 
         Raises:
             ConflictError: Another application took the lane; whatever was written came before its first write or was skipped.
@@ -53,17 +63,19 @@ class Lake:
         writer.partitionBy(*partition).save(str(self.path(table)))
         return self._assert_written(table)
 
-    def _assert_written(self, table: str) -> int:
+    def _assert_written(self, table: str) -> Commit:
         """Delta skips a write whose transaction version is not above the last one, silently: so look."""
         self._lane.assert_mine()
         log = DeltaTable(str(self.path(table)))
-        newest = json.loads(log.history(1)[0].get("userMetadata") or "{}")
+        commit = log.history(1)[0]
+        newest = json.loads(commit.get("userMetadata") or "{}")
         if (newest.get("lane_epoch"), newest.get("step")) != (self._lane.epoch, self._step):
             raise ConflictError(
                 f"{table}: the newest commit is of lane epoch {newest.get('lane_epoch')}, not of this application ({self._lane.epoch})",
                 next_step="look at `churnlake status`; the run that took over publishes",
             )
-        return log.version()
+        # Delta leaves the number out when nothing was written.
+        return Commit(log.version(), int(commit["operationMetrics"].get("numOutputRows", 0)))
 
     def version(self, table: str) -> int | None:
         """The newest version of a table, or nothing where it does not exist yet."""
@@ -77,11 +89,11 @@ class Lake:
         reader = self._spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(str(self.path(table)))
 
-    def files(self, table: str, version: int, within: Mapping[str, Value]) -> list[str]:
-        """Absolute paths of the parquet files of a partition slice, for readers without Spark."""
-        log = DeltaTable(str(self.path(table)), version=version)
-        filters = [(column, "=", str(value)) for column, value in within.items()]
-        return sorted(log.file_uris(partition_filters=filters))
+
+def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> list[str]:
+    """Absolute paths of the parquet files of a partition slice at a version, for readers without Spark."""
+    filters = [(column, "=", str(value)) for column, value in within.items()]
+    return sorted(DeltaTable(str(table), version=version).file_uris(partition_filters=filters))
 
 
 def _definition(table: str) -> Table:

@@ -1,0 +1,26 @@
+"""The fingerprint of a run: what a publication was made of, one short digest per part, so that a difference has a name."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import date
+
+from churnlake.ledger import Delivery
+
+_DIGITS = 12
+
+
+def fingerprint(deliveries: Iterable[Delivery], business_date: date, contract_digest: str, model_digest: str, revision: str) -> str:
+    """`deliveries:... contract:... model:... code:...`. Deliveries that became known after the date do not count."""
+    known = sorted(
+        (one.source, one.slot.isoformat(), one.sha256, one.known_date.isoformat())
+        for one in deliveries
+        if one.state == "ingested" and one.known_date <= business_date
+    )
+    data = hashlib.sha256(repr(known).encode()).hexdigest()[:_DIGITS]
+    return f"deliveries:{data} contract:{contract_digest[:_DIGITS]} model:{model_digest[:_DIGITS]} code:{revision}"
+
+
+def differing_parts(one: str, other: str) -> list[str]:
+    """Names of the parts in which two fingerprints differ."""
+    left, right = (dict(part.split(":", 1) for part in text.split()) for text in (one, other))
+    return [name for name in left if left[name] != right.get(name)]

@@ -1,0 +1,132 @@
+"""The publish stage: an audited load of the run's scores becomes what analysts see, by the warehouse's own protocol."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from churnlake import calendar
+from churnlake.contract.schema import Contract
+from churnlake.definition import definition_rows
+from churnlake.features import Feature, build_catalogue
+from churnlake.ledger import CheckResult, ModelRecord, Run
+from churnlake.model.registry import Champion
+from churnlake.tables import WAREHOUSE, data_dictionary
+from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
+from churnlake.warehouse.publications import Publications
+from jobs.application import Application, OpenStage, clock
+from jobs.lake import partition_files
+from jobs.training import settled_slots
+
+
+def publish(
+    app: Application, publications: Publications, run: Run, stage: OpenStage, champion: Champion, done: Mapping[str, Any], *,
+    epoch: int, seen: int | None, fingerprint: str,
+) -> None:  # fmt: skip
+    """Builds the load, audits it, moves the pointer, shows it. Readers see the last night or this one, never a mix.
+
+    Raises:
+        DataRefusedError: The load failed its audit.
+        ConflictError: Another run claimed the contract or published the date meanwhile.
+    """
+    request = _request(app, run, champion, done)
+    stage.say("building and auditing the load")
+    load = build_load(publications, request, epoch=epoch, now=clock())
+    app.reach("publish.loaded")
+    publication = publications.publish(
+        load.load_id, epoch=epoch, seen=seen, fingerprint=fingerprint, actor=app.actor, now=clock(), reason=run.reason
+    )
+    app.reach("publish.committed")
+    materialise(publications)
+    app.reach("publish.materialised")
+    stage.counts.update(
+        load_id=load.load_id, scored=load.customers_scored, not_scored=load.customers_not_scored,
+        previous_load_id=publication.previous_load_id, model_version=champion.version,
+    )  # fmt: skip
+
+
+def _request(app: Application, run: Run, champion: Champion, done: Mapping[str, Any]) -> LoadRequest:
+    contract, day = app.contract, run.business_date
+    root = app.settings.lake(contract.name)
+    catalogue = build_catalogue(contract)
+    scores = partition_files(root / "scores", done["score"]["versions"]["scores"], {"business_date": day, "run_id": run.run_id})
+    population = partition_files(root / "population", done["features"]["versions"]["population"], {"business_date": day})
+    return LoadRequest(
+        contract=contract.name,
+        business_date=day,
+        data_through=_data_through(app, day),
+        run_id=run.run_id,
+        attempt=run.attempt,
+        horizon_days=contract.churn.horizon_days,
+        gap_days=contract.churn.gap_days,
+        contract_version=contract.version,
+        model_version=champion.version,
+        scored_at=clock(),
+        is_retrospective=champion.label_data_through > day,
+        bands=contract.decision.bands,
+        wording={feature.name: (feature.wording, feature.scale) for feature in catalogue},
+        score_files=[Path(file) for file in scores],
+        population_files=[Path(file) for file in population],
+        documents=_documents(app, run, champion, catalogue),
+    )
+
+
+def _data_through(app: Application, day: date) -> date:
+    settled = settled_slots(app.contract, app.ledger.deliveries(app.contract.name), day)
+    return calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= day, day)
+
+
+def _documents(app: Application, run: Run, champion: Champion, catalogue: Sequence[Feature]) -> dict[str, list[dict[str, Any]]]:
+    return {
+        "run_quality": [*_stage_rows(app, run), *(_check_row(check) for check in app.ledger.checks(run.run_id))],
+        "definition": definition_rows(app.contract),
+        "models": [_model_row(model, champion) for model in app.ledger.models(app.contract.name)],
+        "data_dictionary": [*data_dictionary(WAREHOUSE.values()), *_feature_rows(app.contract, catalogue)],
+    }
+
+
+def _stage_rows(app: Application, run: Run) -> list[dict[str, Any]]:
+    """Every number a stage counted, flattened (`quarantined.bad_type.Quantity`), and its seconds."""
+    rows = []
+    for stage in app.ledger.stages(run.run_id):
+        numbers = {name: value for name, value in _flat(stage.counts).items() if not name.startswith("versions.")}
+        rows += [_count_row("count", stage.stage, name, value) for name, value in numbers.items()]
+        if stage.seconds is not None:
+            rows.append(_count_row("stage", stage.stage, "seconds", round(stage.seconds, 1)))
+    return rows
+
+
+def _flat(counts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in counts.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {f"{prefix}{name}": value}
+    return flat
+
+
+def _count_row(kind: str, source: str, name: str, value: object) -> dict[str, Any]:
+    return {"kind": kind, "source": source, "name": name, "severity": None, "passed": None, "observed": str(value), "expected": None}
+
+
+def _check_row(check: CheckResult) -> dict[str, Any]:
+    return {
+        "kind": check.kind, "source": check.source, "name": check.name, "severity": check.severity, "passed": check.passed,
+        "observed": check.observed, "expected": check.expected,
+    }  # fmt: skip
+
+
+def _model_row(model: ModelRecord, champion: Champion) -> dict[str, Any]:
+    metrics = model.metrics
+    return {
+        "model_version": model.version, "state": model.state, "is_champion": model.version == champion.version, "candidate": metrics["candidate"],
+        "trained_through": model.trained_through, "label_data_through": model.label_data_through, "auc": metrics["auc"], "auc_low": metrics["auc_low"],
+        "auc_high": metrics["auc_high"], "log_loss": metrics["log_loss"], "brier": metrics["brier"], "calibration_error": metrics["ece"],
+        "lift_top_decile": metrics["lift_top_decile"], "base_rate": metrics["base_rate"], "training_rows": metrics["training_rows"],
+        "test_rows": metrics["rows"], "digest": model.digest, "reason": model.reason, "created_at": model.created_at, "promoted_at": model.promoted_at,
+    }  # fmt: skip
+
+
+def _feature_rows(contract: Contract, catalogue: Sequence[Feature]) -> list[dict[str, Any]]:
+    return [
+        {"table_name": "features", "column_name": one.name, "position": place, "type": one.unit, "description": one.description, "contract": contract.name}
+        for place, one in enumerate(catalogue, start=1)
+    ]

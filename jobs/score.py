@@ -1,0 +1,76 @@
+"""The score stage: one pass over the feature snapshot gives probability and reasons."""
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from churnlake.errors import ChurnlakeError
+from churnlake.ledger import CheckResult, Run
+from churnlake.model.plan import Scored, ScoringPlan
+from jobs.application import Application, OpenStage
+
+REASONS = 3
+_REASON_COLUMNS = ", ".join(
+    f"reason_{place}_feature STRING, reason_{place}_value DOUBLE, reason_{place}_direction STRING" for place in range(1, REASONS + 1)
+)
+SCORES = f"customer_id STRING, churn_probability DOUBLE, {_REASON_COLUMNS}"
+
+
+def score_features(features: DataFrame, plan: ScoringPlan) -> DataFrame:
+    """One row per row of `features`: customer_id, churn_probability (0 to 1), three reasons by feature family."""
+    columns = [F.col(name) for name in plan.features]
+    return features.select("customer_id", *columns).mapInArrow(_scorer(plan.to_json()), SCORES)
+
+
+def _scorer(plan_json: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        plan = ScoringPlan.from_json(plan_json)
+        for batch in batches:
+            yield _scored_batch(plan, batch)
+
+    return score
+
+
+def _scored_batch(plan: ScoringPlan, batch: pa.RecordBatch) -> pa.RecordBatch:
+    # An absent value is null in Arrow and NaN in the plan's matrix.
+    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in plan.features]
+    scored = plan.score(np.column_stack(columns).astype(np.float64, copy=False))
+    return pa.RecordBatch.from_pydict(
+        {"customer_id": batch.column("customer_id"), "churn_probability": pa.array(scored.probability)} | _reason_arrays(plan, scored)
+    )
+
+
+def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
+    names = pa.array(plan.features, pa.string())
+    arrays: dict[str, pa.Array] = {}
+    for place in range(REASONS):
+        feature = scored.reason_feature[:, place]
+        absent = feature < 0
+        arrays[f"reason_{place + 1}_feature"] = names.take(pa.array(feature.astype(np.int32), mask=absent))
+        value = scored.reason_value[:, place]
+        arrays[f"reason_{place + 1}_value"] = pa.array(value, mask=absent | np.isnan(value))
+        direction = np.where(scored.reason_direction[:, place] > 0, "raises", "lowers").astype(object)
+        arrays[f"reason_{place + 1}_direction"] = pa.array(direction, pa.string(), mask=absent)
+    return arrays
+
+
+def score(app: Application, run: Run, stage: OpenStage, plan: ScoringPlan, features_version: int, eligible: int) -> None:
+    """Writes the scores of the run and checks that every eligible customer has exactly one.
+
+    Raises:
+        ChurnlakeError: Rows scored differ from customers eligible.
+    """
+    lake, day = app.lake, run.business_date
+    features = lake.read("features", features_version).filter(F.col("business_date") == day)
+    stage.say(f"scoring {eligible:,} customers")
+    scored = score_features(features, plan).select(F.lit(day).alias("business_date"), F.lit(run.run_id).alias("run_id"), "*")
+    commit = lake.replace("scores", scored, {"business_date": day, "run_id": run.run_id}, run.run_id)
+    check = CheckResult("reconciliation", "scores", "scored", "critical", commit.rows == eligible, str(commit.rows), str(eligible))
+    app.ledger.record_checks(run.run_id, [check])
+    if not check.passed:
+        raise ChurnlakeError(f"score: {commit.rows} rows for {eligible} eligible customers")
+    stage.counts.update(eligible=eligible, scored=commit.rows, held=0, versions={"scores": commit.version})
+    app.reach("score.written")

@@ -1,0 +1,73 @@
+"""The features stage: population and feature snapshot of one business date."""
+
+from datetime import date
+
+from pyspark.sql import functions as F
+
+from churnlake.errors import ChurnlakeError, DataRefusedError
+from churnlake.features import build_catalogue
+from churnlake.ledger import CheckResult, Run
+from jobs.application import Application, OpenStage
+from jobs.features import Tiles, features_at, population_at
+from jobs.lake import Lake
+
+TILE_TABLES = ("daily_activity", "daily_values", "known_customers")
+
+
+def tile_versions(lake: Lake) -> dict[str, int]:
+    """The versions of the tile tables now, to be pinned by whoever reads them.
+
+    Raises:
+        DataRefusedError: Nothing was ever taken in.
+    """
+    versions = {name: lake.version(name) for name in TILE_TABLES}
+    if versions["known_customers"] is None:
+        raise DataRefusedError("the lake holds no customer yet", next_step="check that deliveries lie where the contract says")
+    return {name: version for name, version in versions.items() if version is not None}
+
+
+def read_tiles(lake: Lake, versions: dict[str, int]) -> Tiles:
+    """The tile tables at pinned versions."""
+    return Tiles(*(lake.read(name, versions[name]) for name in TILE_TABLES))
+
+
+def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
+    """Writes population and features of the run's date and accounts for every known customer.
+
+    Raises:
+        ChurnlakeError: known differs from eligible plus excluded.
+        DataRefusedError: Nobody is eligible.
+    """
+    lake, contract, day = app.lake, app.contract, run.business_date
+    versions = tile_versions(lake)
+    tiles = read_tiles(lake, versions)
+    stage.say("sorting known customers into eligible and excluded")
+    within = {"business_date": day}
+    population = lake.replace("population", population_at(tiles, contract, [day]), within, run.run_id)
+    stage.say("computing features")
+    built = features_at(tiles, contract, build_catalogue(contract), [day]).withColumn("history_days", F.col("history_days").cast("int"))
+    features = lake.replace("features", built, within, run.run_id)
+    reasons = _reasons(lake, population.version, day)
+    eligible = reasons.pop("", 0)
+    stage.counts.update(known=population.rows, eligible=eligible, excluded=reasons, features=features.rows)
+    stage.counts["versions"] = {**versions, "population": population.version, "features": features.version}
+    checks = [_adds_up("known", population.rows, eligible + sum(reasons.values())), _adds_up("features", eligible, features.rows)]
+    app.ledger.record_checks(run.run_id, checks)
+    if not all(check.passed for check in checks):
+        raise ChurnlakeError(f"features: {', '.join(f'{one.name} {one.observed}, expected {one.expected}' for one in checks)}")
+    if not eligible:
+        raise DataRefusedError(
+            f"{day}: none of {population.rows} known customers is eligible (excluded: {reasons})",
+            next_step="check [churn] activity and active_within_days against the data",
+        )
+    app.reach("features.written")
+
+
+def _reasons(lake: Lake, version: int, day: date) -> dict[str, int]:
+    population = lake.read("population", version).filter(F.col("business_date") == day)
+    counted = population.groupBy(F.coalesce("reason", F.lit("")).alias("reason")).count().collect()
+    return {row["reason"]: row["count"] for row in counted}
+
+
+def _adds_up(name: str, expected: int, found: int) -> CheckResult:
+    return CheckResult("reconciliation", "population", name, "critical", expected == found, str(found), str(expected))

@@ -1,0 +1,178 @@
+"""The training application: rows from Spark, then fit, gate and register without it."""
+
+import argparse
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from churnlake import calendar
+from churnlake.calendar import DayRange, Schedule
+from churnlake.contract import Contract, load_contract
+from churnlake.errors import ModelRefusedError
+from churnlake.features import build_catalogue
+from churnlake.ledger import Delivery, Lane, Ledger, Run
+from churnlake.settings import Settings
+from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
+from jobs.features import KEYS, Tiles, features_at
+from jobs.labels import labels_at
+from jobs.snapshot import read_tiles, tile_versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from churnlake.model.fit import FittedModel
+    from churnlake.model.gate import Gate
+
+STAGES = ("rows", "fit", "gate", "register")
+# Customers are sampled in ten-thousandths when the rows would pass the budget.
+_SHARES = 10_000
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the application; returns its exit code."""
+    parser = argparse.ArgumentParser(prog="python -m jobs.training", description=__doc__)
+    parser.add_argument("--contract", type=Path, required=True)
+    parser.add_argument("--application", required=True)
+    parser.add_argument("--as-of", type=date.fromisoformat, required=True)
+    given = parser.parse_args(arguments)
+    end_group_with_parent()
+    return exit_code_of(lambda: _run(given.contract, given.application, given.as_of, Settings.from_environment()))
+
+
+def _run(path: Path, application: str, as_of: date, settings: Settings) -> int:
+    contract = load_contract(path)
+    ledger = Ledger.open(settings.ledger_url)
+    ledger.remember_contract(name=contract.name, path=str(contract.path), digest=contract.digest, now=clock())
+    with Lane.take(settings.lake(contract.name), kind="training") as lane:
+        app = Application(settings, contract, ledger, lane, application)
+        with app.run("training", as_of, "done") as run:
+            _train(app, run)
+    return 0
+
+
+def _train(app: Application, run: Run) -> None:
+    """The stages hand their results on in memory, so an attempt that takes a run up starts again at the first."""
+    with app.stage(run, "rows") as stage:
+        settled = settled_slots(app.contract, app.ledger.deliveries(app.contract.name), run.business_date)
+        schedule = training_cutoffs(app.contract, settled, run.business_date)
+        rows = _read_rows(app, stage, schedule, settled)
+    from threadpoolctl import threadpool_limits
+
+    from churnlake.model.fit import fit
+    from churnlake.model.gate import judge
+    from churnlake.model.split import Protocol
+    from churnlake.model.train import THREADS
+
+    rules = app.contract.training
+    protocol = Protocol(schedule.train, schedule.test, app.contract.churn.maturity_days, rules.minimum_outcomes, rules.seed)
+    with app.stage(run, "fit") as stage, threadpool_limits(THREADS):
+        stage.say(f"fitting on {len(rows):,} customer-months")
+        fitted = fit(rows, build_catalogue(app.contract), protocol)
+        stage.counts.update(candidate=fitted.candidate.name)
+    with app.stage(run, "gate") as stage, threadpool_limits(THREADS):
+        gate = judge(fitted)
+        stage.counts.update(verdict=gate.verdict.value, passed=sum(check.passed for check in gate.checks), checks=len(gate.checks))
+    with app.stage(run, "register") as stage:
+        _register(app, run, stage, fitted, gate)
+
+
+def settled_slots(contract: Contract, deliveries: Sequence[Delivery], as_of: date) -> dict[date, date]:
+    """For each due slot up to `as_of` the date on which all its sources were settled."""
+    settled: dict[date, date] = {}
+    for name, source in contract.sources.items():
+        came = {one.slot: one.known_date for one in deliveries if one.source == name and one.state == "ingested"}
+        for slot in calendar.due_slots(DayRange(contract.calendar.starts_on, as_of), source.closed.covers):
+            on = calendar.settled_on(came.get(slot), slot, source.max_late_days)
+            settled[slot] = max(on, settled.get(slot, on))
+    return settled
+
+
+def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date) -> Schedule:
+    """The mature cutoffs as known on `as_of`.
+
+    Raises:
+        ModelRefusedError: There is no test cutoff or no training cutoff yet; says when there will be.
+    """
+    churn, rules = contract.churn, contract.training
+    complete = calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= as_of, as_of)
+    first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
+    spacing = rules.cutoff_spacing_days or calendar.cutoff_spacing(churn.horizon_days)
+    schedule = calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
+    if not schedule.train or not schedule.test:
+        enough = calendar.matures_on(calendar.matures_on(first, churn.maturity_days), churn.maturity_days)
+        raise ModelRefusedError(
+            f"not enough history to train: data are complete through {complete}, the first model needs them through {enough}",
+            next_step="load more history, shorten the horizon or active_within_days, or wait",
+        )
+    return schedule
+
+
+def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: dict[date, date]) -> "pd.DataFrame":
+    """customer_id, business_date, is_churned and features of every eligible customer at every cutoff."""
+    contract, lake = app.contract, app.lake
+    cutoffs = [*schedule.train, *schedule.test]
+    versions = tile_versions(lake)
+    tiles = read_tiles(lake, versions)
+    stage.say(f"labelling {len(cutoffs)} cutoffs")
+    matured = {day: calendar.label_known_on(day, contract.churn.maturity_days, settled) for day in cutoffs}
+    labels = labels_at(tiles, contract, matured).persist()
+    found = labels.count()
+    share = min(1.0, contract.training.row_budget / max(found, 1))
+    if share < 1:
+        tiles, labels = _sampled(tiles, share), _of_share(labels, share)
+    stage.say(f"building features of {found:,} customer-months")
+    features = features_at(tiles, contract, build_catalogue(contract), cutoffs)
+    rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
+    stage.counts.update(rows=len(rows), cutoffs=len(cutoffs), train=len(schedule.train), test=len(schedule.test), share=share, versions=versions)
+    return rows
+
+
+def _sampled(tiles: Tiles, share: float) -> Tiles:
+    return Tiles(*(_of_share(frame, share) for frame in (tiles.daily_activity, tiles.daily_values, tiles.known_customers)))
+
+
+def _of_share(frame: DataFrame, share: float) -> DataFrame:
+    """The same customers at every cutoff and in every table: chosen by a stable hash of their id."""
+    return frame.filter(F.pmod(F.xxhash64("customer_id"), F.lit(_SHARES)) < int(share * _SHARES))
+
+
+def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel", gate: "Gate") -> None:
+    from churnlake.model.gate import Verdict
+    from churnlake.model.registry import Provenance, promote, register
+    from churnlake.model.train import TrainedModel
+
+    contract, settings = app.contract, app.settings
+    versions = {name: str(version) for name, version in app.done_stages(run)["rows"]["versions"].items()}
+    provenance = Provenance(contract.name, contract.version, contract.digest, run.run_id, app.revision, versions)
+    registered = register(settings.mlflow_url, settings.mlflow_artifacts, TrainedModel(fitted, gate), provenance)
+    states: dict[Verdict, Any] = {Verdict.PROMOTE: "registered", Verdict.HOLD: "held", Verdict.REFUSE: "refused"}
+    app.ledger.record_model(
+        contract=contract.name, version=registered.version, digest=registered.digest, state=states[gate.verdict],
+        trained_through=fitted.protocol.trained_through, label_data_through=fitted.protocol.label_data_through,
+        metrics=_metrics(fitted), gate=[{**asdict(check), "verdict": check.verdict.value} for check in gate.checks], run_id=run.run_id, now=clock(), reason=gate.reason,
+    )  # fmt: skip
+    stage.counts.update(version=registered.version, verdict=gate.verdict.value)
+    if gate.verdict is not Verdict.PROMOTE:
+        raise ModelRefusedError(f"{contract.name} version {registered.version}: {gate.reason}", next_step=f"look at `churnlake models {contract.path}`")
+    promote(settings.mlflow_url, contract.name, registered.version, gate.reason)
+    app.ledger.set_champion(contract.name, registered.version, now=clock(), reason=gate.reason)
+
+
+def _metrics(fitted: "FittedModel") -> dict[str, Any]:
+    """What the ledger keeps of a model: the pooled out-of-time metrics, those of each test cutoff, and what was chosen."""
+    evaluation = fitted.evaluation
+    return {
+        **asdict(evaluation.pooled),
+        "by_cutoff": {day: asdict(metrics) for day, metrics in evaluation.by_cutoff.items()},
+        "candidate": fitted.candidate.name,
+        "training_rows": len(fitted.split.train.labels),
+    }
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
