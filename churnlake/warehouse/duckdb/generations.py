@@ -118,7 +118,8 @@ def _state(connection: sqlite3.Connection) -> State:
         "models": _documents(connection, "models", state.newest()),
         "data_dictionary": [
             *data_dictionary(WAREHOUSE.values()),
-            *_documents(connection, "data_dictionary", state.newest()),
+            # Columns are described by this code alone; a load may have been made by an older one.
+            *(row for row in _documents(connection, "data_dictionary", state.newest()) if row["contract"] is not None),
         ],
     }
     return State(state.contracts, loads, documents)

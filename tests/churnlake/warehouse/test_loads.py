@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from churnlake.errors import ChurnlakeError, DataRefusedError, UsageError
+from churnlake.tables import WAREHOUSE, data_dictionary
 from churnlake.warehouse.duckdb import build_load
 from churnlake.warehouse.duckdb.loads import band_limits
 
@@ -201,6 +202,17 @@ def test_documents_are_shown_with_their_night(shop: Any) -> None:
     assert shop.rows("SELECT auc, created_at, trained_through FROM churn_shop.models") == [(0.73, NOW, DAY)]
     assert shop.rows("SELECT value FROM churn.definition") == [("it's 30 days",)]
     assert shop.rows("SELECT contract FROM churn_shop.data_dictionary WHERE table_name = 'features'") == [("shop",)]
+
+
+def test_a_column_is_described_once_however_many_loads_carry_the_dictionary(shop: Any) -> None:
+    """Loads of two contracts that bring the warehouse's own columns along do not double them."""
+    documents = {"data_dictionary": data_dictionary(WAREHOUSE.values())}
+    for contract in ("gym", "shop"):
+        shop.publish({"a": 0.1}, contract=contract, run_id=contract, facts={"documents": documents})
+    columns = sum(len(table.columns) for table in WAREHOUSE.values())
+    assert shop.rows("SELECT count(*), count(DISTINCT (table_name, column_name)) FROM churn.data_dictionary") == [
+        (columns, columns)
+    ]
 
 
 def test_a_document_with_an_unknown_column_is_refused_before_anything_is_written(shop: Any) -> None:
