@@ -5,8 +5,6 @@ SHELL := /bin/bash
 export PYTHON
 
 CHURNLAKE := .venv/bin/churnlake
-DEMO := examples/online_retail/contract.toml
-DEMO_NIGHTS := 2011-11-28 2011-11-29 2011-11-30
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
@@ -14,9 +12,9 @@ help:  ## list the targets
 setup:  ## Java found, packages and jars installed, all hashes checked
 	@python="$$(sh infra/python.sh)" && "$$python" -m infra.toolchain
 
-demo: setup  ## a real web shop: history, a model, three nights, who is most at risk
+demo: setup  ## a real web shop: history, a model, three nights, who is most at risk (AGAIN=1 starts over)
 	@echo "[4/4] demo: a real web shop, 305 daily files"
-	@for night in $(DEMO_NIGHTS); do $(CHURNLAKE) run --direct $(DEMO) --date $$night || exit; done
+	@$(CHURNLAKE) demo $(if $(AGAIN),--again)
 
 test: setup  ## every test, the quick ones first, with the slowest named
 	.venv/bin/python -m pytest --durations=15

@@ -14,7 +14,7 @@ from churnlake.java import find_java
 from churnlake.ledger.lane import is_free
 from churnlake.settings import Settings
 
-PORTS = {"Prefect": 4200, "MLflow": 5000, "pages": 8780}
+PORTS = {"Prefect": 4200, "MLflow": 5050, "pages": 8780}
 FREE_BYTES_NEEDED = 2 * 1024**3
 MEMORY_BYTES_NEEDED = 3 * 1024**3
 

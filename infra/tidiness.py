@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 # A clone lies anywhere and installs from whatever index its owner chose.
 TRACES = {
-    "a folder of one machine": re.compile(r"(?<![\w.~/{$-])/(?:home|Users|root|work)/[\w.-]+"),
+    "a folder of one machine": re.compile(r"(?<![\w.~/{}$-])/(?:home|Users|root|work)/[\w.-]+"),
     "a package index": re.compile(r"--(?:extra-)?index-url"),
 }
 # Data, licences and this list itself.
