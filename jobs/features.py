@@ -39,24 +39,33 @@ def _eligibility(contract: Contract) -> tuple[Column, Column]:
     return reason.isNull().alias("eligible"), reason.alias("reason")
 
 
-def features_at(tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date]) -> DataFrame:
+def features_at(
+    tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date], population: DataFrame | None = None
+) -> DataFrame:
     """One row per eligible customer and cutoff: business_date, customer_id, history_days, <feature> double...
 
     Reads only facts with `known_date` and `event_date` on or before the cutoff, of the last `span_days` days. Zero means held and none;
     null means not known: a window longer than the history held, or a source that never had a row of the customer.
+    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already.
     """
-    rows = population_at(tiles, contract, cutoffs).filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
+    people = population_at(tiles, contract, cutoffs) if population is None else population
+    rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
+    sources = sorted({feature.source for feature in catalogue})
+    rows = rows.repartition(*KEYS).join(_first_seen(tiles, sources), "customer_id", "left")
     net = _net_days(tiles.daily_activity, contract, cutoffs)
-    for source in sorted({feature.source for feature in catalogue}):
+    for source in sources:
         own = [feature for feature in catalogue if feature.source == source]
-        seen = tiles.known_customers.filter(F.col("source") == source).groupBy("customer_id").agg(F.min("first_known_date").alias("seen_on"))
-        rows = (
-            rows.join(_activity_sums(net.filter(F.col("source") == source), own), [*KEYS], "left")
-            .join(_distinct_values(tiles.daily_values, source, own, contract, cutoffs), [*KEYS], "left")
-            .join(seen, "customer_id", "left")
-        )
-        rows = _with_absence(rows, own)
+        rows = rows.join(_activity_sums(net.filter(F.col("source") == source), own), [*KEYS], "left")
+        if any(feature.aggregate is Aggregate.DISTINCT for feature in own):
+            rows = rows.join(_distinct_values(tiles.daily_values, source, own, contract, cutoffs), [*KEYS], "left")
+        rows = rows.withColumns(_with_absence(source, own))
     return _with_ratios(rows, catalogue).select(*KEYS, "history_days", *(F.col(feature.name).cast("double") for feature in catalogue))
+
+
+def _first_seen(tiles: Tiles, sources: Sequence[str]) -> DataFrame:
+    """customer_id and, for each source, the date its first row of the customer became known."""
+    dates = [F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"seen_in_{source}") for source in sources]
+    return tiles.known_customers.groupBy("customer_id").agg(*dates)
 
 
 def _cutoff_frame(tiles: Tiles, cutoffs: Sequence[date]) -> DataFrame:
@@ -64,11 +73,14 @@ def _cutoff_frame(tiles: Tiles, cutoffs: Sequence[date]) -> DataFrame:
 
 
 def _usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span."""
+    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span.
+
+    Laid out by customer and cutoff once, so that no later aggregate or join on these keys moves rows again.
+    """
     spark = tile.sparkSession
     dates = F.broadcast(spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE"))
     inside = F.col("event_date").between(F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date"))
-    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner")
+    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner").repartition(*KEYS)
 
 
 def _net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
@@ -91,11 +103,8 @@ def _activity_sums(net: DataFrame, features: Sequence[Feature]) -> DataFrame:
     # The activity days of the span, oldest first: at most `span_days` of them, so the array is bounded.
     days = F.array_sort(F.collect_list(F.when(F.col("activity") > 0, F.col("event_date"))))
     summed = net.groupBy(*KEYS).agg(*(column.alias(name) for name, column in direct.items()), days.alias("activity_dates"))
-    summed = summed.withColumn("gaps", F.expr(_GAPS))
-    for feature in features:
-        if feature.aggregate in _FROM_GAPS:
-            summed = summed.withColumn(feature.name, F.expr(_FROM_GAPS[feature.aggregate]))
-    return summed.drop("activity_dates", "gaps")
+    gaps = {feature.name: F.expr(_FROM_GAPS[feature.aggregate]) for feature in features if feature.aggregate in _FROM_GAPS}
+    return summed.withColumn("gaps", F.expr(_GAPS)).withColumns(gaps).drop("activity_dates", "gaps")
 
 
 _OVER_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.SINCE_LAST, Aggregate.SINCE_FIRST)
@@ -139,29 +148,30 @@ def _distinct_values(
         F.sum(F.when(_in_window(feature.window_days) & (F.col("column") == feature.operand), 1).otherwise(0)).alias(feature.name)
         for feature in wanted
     ]
-    return last.groupBy(*KEYS).agg(*counts, F.lit(None).alias("_")).drop("_")
+    return last.groupBy(*KEYS).agg(*counts)
 
 
-def _with_absence(rows: DataFrame, features: Sequence[Feature]) -> DataFrame:
-    seen = F.col("seen_on") <= F.col("business_date")
+def _with_absence(source: str, features: Sequence[Feature]) -> dict[str, Column]:
+    seen = F.col(f"seen_in_{source}") <= F.col("business_date")
     counted = {Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT}
     columns: dict[str, Column] = {}
     for feature in features:
         if feature.aggregate in counted:
             held = F.lit(True) if feature.window_days is None else F.col("history_days") >= feature.window_days
             columns[feature.name] = F.when(seen & held, F.coalesce(F.col(feature.name), F.lit(0)))
-    return rows.withColumns(columns).drop("seen_on")
+    return columns
 
 
 def _with_ratios(rows: DataFrame, catalogue: Sequence[Feature]) -> DataFrame:
+    """Ratios of features that stand in the frame already; a pace compares daily rates of two windows."""
     windows = {feature.name: feature.window_days for feature in catalogue}
+    ratios: dict[str, Column] = {}
     for feature in catalogue:
         if feature.aggregate in (Aggregate.RATIO, Aggregate.PACE):
             ratio = F.try_divide(F.col(feature.operand).cast("double"), F.col(str(feature.other)).cast("double"))
-            if feature.aggregate is Aggregate.PACE:
-                ratio = ratio * (_days(windows, feature.other) / _days(windows, feature.operand))
-            rows = rows.withColumn(feature.name, ratio)
-    return rows
+            is_pace = feature.aggregate is Aggregate.PACE
+            ratios[feature.name] = ratio * (_days(windows, feature.other) / _days(windows, feature.operand)) if is_pace else ratio
+    return rows.withColumns(ratios)
 
 
 def _days(windows: dict[str, int | None], name: str | None) -> float:

@@ -10,10 +10,11 @@ from churnlake.contract.schema import Contract
 from jobs.features import KEYS, Tiles, population_at
 
 
-def labels_at(tiles: Tiles, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
+def labels_at(tiles: Tiles, contract: Contract, matured_on: Mapping[date, date], population: DataFrame | None = None) -> DataFrame:
     """One row per eligible customer and cutoff: business_date, customer_id, is_churned (0 or 1).
 
     `matured_on` gives for each cutoff D the date L on which its label became known; facts known after L do not count.
+    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already.
     Inactivity: churned when no day of D+gap+1 .. D+gap+horizon has net activity.
     """
     churn = contract.churn
@@ -29,5 +30,6 @@ def labels_at(tiles: Tiles, contract: Contract, matured_on: Mapping[date, date])
         .filter("activity > 0")
     )
     active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(1))
-    eligible = population_at(tiles, contract, list(matured_on)).filter("eligible").select(*KEYS)
+    people = population_at(tiles, contract, list(matured_on)) if population is None else population
+    eligible = people.filter("eligible").select(*KEYS)
     return eligible.join(active, [*KEYS], "left").select(*KEYS, (1 - F.coalesce("stayed", F.lit(0))).alias("is_churned"))

@@ -73,6 +73,8 @@ def _nights(app: Application, publications: Publications, request: Request, now:
     if not dates:
         print(f"{app.contract.name}: nothing due; published through {sealed}")
         return 0
+    if any(request.restate or publications.seen(app.contract.name, day) is None for day in dates):
+        app.warm_up()
     champion = resolve_champion(app.settings.mlflow_url, app.contract.name)
     for day in dates:
         may_wait = not request.dates and _may_still_come(app.contract, day, now)

@@ -11,7 +11,6 @@ from churnlake.definition import definition_rows
 from churnlake.features import Feature, build_catalogue
 from churnlake.ledger import CheckResult, ModelRecord, Run
 from churnlake.model.registry import Champion
-from churnlake.tables import WAREHOUSE, data_dictionary
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
 from churnlake.warehouse.publications import Publications
 from jobs.application import Application, OpenStage, clock
@@ -81,7 +80,7 @@ def _documents(app: Application, run: Run, champion: Champion, catalogue: Sequen
         "run_quality": [*_stage_rows(app, run), *(_check_row(check) for check in app.ledger.checks(run.run_id))],
         "definition": definition_rows(app.contract),
         "models": [_model_row(model, champion) for model in app.ledger.models(app.contract.name)],
-        "data_dictionary": [*data_dictionary(WAREHOUSE.values()), *_feature_rows(app.contract, catalogue)],
+        "data_dictionary": _feature_rows(app.contract, catalogue),
     }
 
 

@@ -1,6 +1,7 @@
 """The score stage: one pass over the feature snapshot gives probability and reasons."""
 
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -8,9 +9,12 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.errors import ChurnlakeError
-from churnlake.ledger import CheckResult, Run
 from churnlake.model.plan import Scored, ScoringPlan
-from jobs.application import Application, OpenStage
+
+# Spark's Python workers import this module for every job: what only the driver needs stays out of their start.
+if TYPE_CHECKING:
+    from churnlake.ledger import Run
+    from jobs.application import Application, OpenStage
 
 REASONS = 3
 _REASON_COLUMNS = ", ".join(
@@ -57,12 +61,14 @@ def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
     return arrays
 
 
-def score(app: Application, run: Run, stage: OpenStage, plan: ScoringPlan, features_version: int, eligible: int) -> None:
+def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, features_version: int, eligible: int) -> None:
     """Writes the scores of the run and checks that every eligible customer has exactly one.
 
     Raises:
         ChurnlakeError: Rows scored differ from customers eligible.
     """
+    from churnlake.ledger import CheckResult
+
     lake, day = app.lake, run.business_date
     features = lake.read("features", features_version).filter(F.col("business_date") == day)
     stage.say(f"scoring {eligible:,} customers")

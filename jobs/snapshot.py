@@ -45,7 +45,8 @@ def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
     within = {"business_date": day}
     population = lake.replace("population", population_at(tiles, contract, [day]), within, run.run_id)
     stage.say("computing features")
-    built = features_at(tiles, contract, build_catalogue(contract), [day]).withColumn("history_days", F.col("history_days").cast("int"))
+    people = lake.read("population", population.version).filter(F.col("business_date") == day)
+    built = features_at(tiles, contract, build_catalogue(contract), [day], people)
     features = lake.replace("features", built, within, run.run_id)
     reasons = _reasons(lake, population.version, day)
     eligible = reasons.pop("", 0)

@@ -18,7 +18,7 @@ from churnlake.features import build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
-from jobs.features import KEYS, Tiles, features_at
+from jobs.features import KEYS, Tiles, features_at, population_at
 from jobs.labels import labels_at
 from jobs.snapshot import read_tiles, tile_versions
 
@@ -120,13 +120,14 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     tiles = read_tiles(lake, versions)
     stage.say(f"labelling {len(cutoffs)} cutoffs")
     matured = {day: calendar.label_known_on(day, contract.churn.maturity_days, settled) for day in cutoffs}
-    labels = labels_at(tiles, contract, matured).persist()
-    found = labels.count()
+    population = population_at(tiles, contract, cutoffs).persist()
+    found = population.filter("eligible").count()
     share = min(1.0, contract.training.row_budget / max(found, 1))
     if share < 1:
-        tiles, labels = _sampled(tiles, share), _of_share(labels, share)
+        tiles, population = _sampled(tiles, share), _of_share(population, share)
     stage.say(f"building features of {found:,} customer-months")
-    features = features_at(tiles, contract, build_catalogue(contract), cutoffs)
+    labels = labels_at(tiles, contract, matured, population)
+    features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
     stage.counts.update(rows=len(rows), cutoffs=len(cutoffs), train=len(schedule.train), test=len(schedule.test), share=share, versions=versions)
     return rows
