@@ -16,7 +16,9 @@ CANONICAL_SUITE = "events"
 # Between the values of a row before hashing, and in place of a null: control characters no honest text field holds.
 _UNIT_SEPARATOR = "\x1f"
 _ABSENT = "\x00"
-_SPARK_TYPES = {"text": "string", "timestamp": "timestamp_ntz"}
+_SPARK_TYPES = {"text": "string"}
+# After the first colon of a time stand digits, colons and a point; anything else is a zone.
+_CARRIES_ZONE = ":[0-9:.]*[^0-9:.]"
 
 
 class Bucket(StrEnum):
@@ -50,13 +52,16 @@ def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[D
     columns = [F.col(f"`{name}`").alias(landed_column(name)) for name in source.types]
     month = F.date_format("known_date", "yyyy-MM").alias("known_month")
     keyed = lines.join(F.broadcast(_file_keys(spark, contract, deliveries)), "file")
-    return keyed.select("delivery_id", *columns, CORRUPT, _row_hash([*columns, F.col(CORRUPT)]).alias("row_hash"), "known_date", month)
+    return keyed.select(
+        "delivery_id", *columns, CORRUPT, _row_hash([*columns, F.col(CORRUPT)]).alias("row_hash"), "known_date", month
+    )
 
 
 def _file_keys(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
     as_spark_spells = spark.sparkContext._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]  # noqa: SLF001
     rows = [
-        (as_spark_spells(str(contract.folder / one.path)).toUri().getRawPath(), one.delivery_id, one.known_date) for one in deliveries
+        (as_spark_spells(str(contract.folder / one.path)).toUri().getRawPath(), one.delivery_id, one.known_date)
+        for one in deliveries
     ]
     return spark.createDataFrame(rows, "file STRING, delivery_id STRING, known_date DATE")
 
@@ -66,33 +71,56 @@ def _row_hash(columns: Sequence[Column]) -> Column:
 
 
 def classify(
-    landed: DataFrame, contract: Contract, name: str, source_rules: Sequence[RowRule], canonical_rules: Sequence[RowRule]
+    landed: DataFrame,
+    contract: Contract,
+    name: str,
+    source_rules: Sequence[RowRule],
+    canonical_rules: Sequence[RowRule],
 ) -> DataFrame:
     """Every landed row with its bucket and reasons: delivery_id, row_hash, known_date, raw_row, typed, canonical, bucket, reasons.
 
     `typed` is a struct of the file's columns, `canonical` one of the contract's. Nothing is dropped: rows are flagged, then split.
     """
     source = contract.sources[name]
-    typed = _with_types(landed, source)
+    typed = _with_types(landed, source, contract.timezone)
     flagged = typed.withColumn("source_reasons", _reasons(source_rules)).withColumn("ignored", _ignored_reason(source))
     mapped = _with_canonical(flagged, source)
     judged = mapped.withColumn("broken", F.concat("source_reasons", _reasons(canonical_rules), _too_early(source)))
     return _with_bucket(judged, source).select(
-        "delivery_id", "row_hash", "known_date", "raw_row", "typed", _packed(source.columns, "canonical"), "bucket", "reasons"
+        "delivery_id",
+        "row_hash",
+        "known_date",
+        "raw_row",
+        "typed",
+        _packed(source.columns, "canonical"),
+        "bucket",
+        "reasons",
     )
 
 
-def _with_types(landed: DataFrame, source: Source) -> DataFrame:
+def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
     """try_cast never fails a job: a value that does not fit is null here and named in bad_types."""
-    raw = F.struct(*(F.col(landed_column(name)).alias(landed_column(name)) for name in source.types), CORRUPT).alias("raw_row")
-    columns = {name: F.expr(f"try_cast(`{landed_column(name)}` AS {_SPARK_TYPES.get(kind, kind)})") for name, kind in source.types.items()}
+    raw = F.struct(*(F.col(landed_column(name)).alias(landed_column(name)) for name in source.types), CORRUPT).alias(
+        "raw_row"
+    )
+    columns = {name: F.expr(_typed(landed_column(name), kind, timezone)) for name, kind in source.types.items()}
     bad = [
-        F.when(F.col(landed_column(name)).isNotNull() & columns[name].isNull(), F.lit(f"bad_type.{name}")) for name in source.types
+        F.when(F.col(landed_column(name)).isNotNull() & columns[name].isNull(), F.lit(f"bad_type.{name}"))
+        for name in source.types
     ]
     return landed.select(
         "delivery_id", "row_hash", "known_date", raw, F.array_compact(F.array(*bad)).alias("bad_types"),
         *(column.alias(name) for name, column in columns.items()),
     )  # fmt: skip
+
+
+def _typed(column: str, kind: str, timezone: str) -> str:
+    """SQL of the typed value. A timestamp is local time; one that carries its zone is moved there, or hours would be lost."""
+    if kind != "timestamp":
+        return f"try_cast(`{column}` AS {_SPARK_TYPES.get(kind, kind)})"
+    local = f"CAST(from_utc_timestamp(try_cast(`{column}` AS TIMESTAMP), '{timezone}') AS TIMESTAMP_NTZ)"
+    plain = f"try_cast(`{column}` AS TIMESTAMP_NTZ)"
+    return f"CASE WHEN trim(`{column}`) RLIKE '{_CARRIES_ZONE}' THEN {local} ELSE {plain} END"
 
 
 def _reasons(rules: Sequence[RowRule]) -> Column:
@@ -102,7 +130,9 @@ def _reasons(rules: Sequence[RowRule]) -> Column:
 
 
 def _ignored_reason(source: Source) -> Column:
-    reasons = [F.when(F.expr(expression_sql(rule.when, list(source.types))), F.lit(rule.reason)) for rule in source.ignore]
+    reasons = [
+        F.when(F.expr(expression_sql(rule.when, list(source.types))), F.lit(rule.reason)) for rule in source.ignore
+    ]
     return F.coalesce(*reasons, F.lit(None).cast("string"))
 
 
@@ -128,7 +158,9 @@ def _too_early(source: Source) -> Column:
 
 
 def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
-    malformed = F.when(F.col(f"raw_row.{CORRUPT}").isNotNull(), F.array(F.lit("bad_shape"))).otherwise(F.col("bad_types"))
+    malformed = F.when(F.col(f"raw_row.{CORRUPT}").isNotNull(), F.array(F.lit("bad_shape"))).otherwise(
+        F.col("bad_types")
+    )
     sorted_out = (F.size(malformed) > 0) | F.col("ignored").isNotNull()
     repeated = F.row_number().over(Window.partitionBy("delivery_id", "row_hash", sorted_out).orderBy(F.lit(1))) > 1
     is_duplicate = repeated if source.duplicates == "drop" else F.lit(False)
@@ -139,7 +171,9 @@ def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
         (F.size("broken") > 0, Bucket.QUARANTINED, F.col("broken")),
         (F.lit(True), Bucket.ACCEPTED, F.array().cast("array<string>")),
     )
-    choice = F.coalesce(*(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order))
+    choice = F.coalesce(
+        *(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order)
+    )
     return judged.withColumn("choice", choice).select("*", "choice.bucket", "choice.reasons")
 
 
@@ -155,8 +189,14 @@ def accepted_events(classified: DataFrame, contract: Contract, name: str) -> Dat
         "customer_id",
         F.to_utc_timestamp(local.cast("timestamp"), contract.timezone).alias("event_ts"),
         F.to_date(local).alias("event_date"),
-        *(_minor_units(one.name, one.scale, present=one.name in columns).alias(one.name) for one in contract.features.measures),
-        *((F.col(column).cast("string") if column in columns else F.lit(None).cast("string")).alias(column) for column in text),
+        *(
+            _minor_units(one.name, one.scale, present=one.name in columns).alias(one.name)
+            for one in contract.features.measures
+        ),
+        *(
+            (F.col(column).cast("string") if column in columns else F.lit(None).cast("string")).alias(column)
+            for column in text
+        ),
         activity.alias("is_activity"),
         F.lit(1).alias("sign"),
         "known_date",
@@ -168,10 +208,13 @@ def accepted_events(classified: DataFrame, contract: Contract, name: str) -> Dat
 
 
 def _minor_units(measure: str, scale: int, *, present: bool) -> Column:
-    """HALF_UP to `scale` decimals, once per row, then an exact integer."""
+    """HALF_UP to `scale` decimals, once per row, then an exact integer.
+
+    Rounded again after the product: in binary 0.29 * 100 is below 29, and a cast would cut it.
+    """
     if not present:
         return F.lit(None).cast("bigint")
-    return F.expr(f"try_cast(round(`{measure}`, {scale}) * {10**scale} AS BIGINT)")
+    return F.expr(f"try_cast(round(round(`{measure}`, {scale}) * {10**scale}) AS BIGINT)")
 
 
 def named_customers(classified: DataFrame, name: str) -> DataFrame:
@@ -180,7 +223,9 @@ def named_customers(classified: DataFrame, name: str) -> DataFrame:
     A row set aside for another column still tells that its customer exists; a row with a bad id does not.
     """
     bad_id = F.exists("reasons", lambda reason: reason.startswith(f"{CANONICAL_SUITE}.customer_id."))
-    told = F.col("bucket").isin(Bucket.ACCEPTED, Bucket.QUARANTINED) & ~bad_id & F.col("canonical.customer_id").isNotNull()
+    told = (
+        F.col("bucket").isin(Bucket.ACCEPTED, Bucket.QUARANTINED) & ~bad_id & F.col("canonical.customer_id").isNotNull()
+    )
     event_date = F.to_date(F.col("canonical.event_ts").cast("timestamp_ntz"))
     return classified.filter(told).select(
         F.lit(name).alias("source"),

@@ -1,8 +1,70 @@
 """Fixtures of the Spark jobs' tests."""
 
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
+from churnlake.contract import Contract, load_contract
+from churnlake.ledger import Lane
+
+# A made shop, small enough that its numbers can be followed by hand: windows of 7 and 30 days, so a span of 60.
+SHOP = """
+[contract]
+name = "shop"
+timezone = "Europe/Berlin"
+currency = "EUR"
+
+[calendar]
+starts_on = "2026-01-01"
+clock = "replay"
+
+[sources.orders]
+role = "events"
+path = "orders/{business_date}.csv"
+max_late_days = 10
+max_early_days = 0
+ignore = [{ when = "customer IS NULL", reason = "anonymous" }]
+duplicates = "drop"
+
+[sources.orders.types]
+order_no = "text"
+customer = "text"
+at = "timestamp"
+price = "decimal(12,4)"
+pieces = "int"
+item = "text"
+kind = "text"
+
+[sources.orders.columns]
+customer_id = "customer"
+event_ts = "at"
+event_type = "kind"
+amount = "price"
+quantity = "pieces"
+product = "item"
+
+[churn]
+definition = "inactivity"
+activity = "event_type = 'purchase' AND amount > 0"
+active_within_days = 30
+min_tenure_days = 0
+gap_days = 0
+horizon_days = 7
+settle_days = 1
+
+[features]
+windows_days = [7, 30]
+measures = [{ name = "amount", scale = 2 }, { name = "quantity", scale = 0 }]
+distinct = ["product"]
+by = [{ column = "event_type", values = ["purchase", "cancellation"] }]
+
+[training]
+max_cutoffs = 6
+"""
+
+MakeContract = Callable[..., Contract]
 
 
 @pytest.fixture
@@ -11,3 +73,31 @@ def lake(tmp_path: Path) -> Path:
     root = tmp_path / "lake" / "example"
     root.mkdir(parents=True)
     return root
+
+
+@pytest.fixture
+def lane(lake: Path) -> Iterator[Lane]:
+    """The lane of that lake, held by this test."""
+    with Lane.take(lake) as taken:
+        yield taken
+
+
+@pytest.fixture(scope="session")
+def make_contract() -> MakeContract:
+    """Writes the shop's contract into a folder and loads it; each (old, new) pair replaces a piece of its text."""
+
+    def make(folder: Path, *changes: tuple[str, str]) -> Contract:
+        text = SHOP
+        for old, new in changes:
+            assert old in text, f"{old!r} is not in the shop's contract"
+            text = text.replace(old, new)
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "contract.toml").write_text(text)
+        return load_contract(folder / "contract.toml")
+
+    return make
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_plots_on_screens() -> None:
+    os.environ["MPLBACKEND"] = "Agg"
