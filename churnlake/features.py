@@ -119,7 +119,13 @@ def _window_sums(
     )  # fmt: skip
     for measure in rules.measures:
         if measure.name in mapped:
-            unit = f"10^-{measure.scale} {currency}" if measure.name == "amount" else f"10^-{measure.scale}" if measure.scale else "units"
+            unit = (
+                f"10^-{measure.scale} {currency}"
+                if measure.name == "amount"
+                else f"10^-{measure.scale}"
+                if measure.scale
+                else "units"
+            )
             yield Feature(
                 f"{source}_{measure.name}_sum_{window}d", source, Family.SPEND if measure.name == "amount" else Family.VOLUME,
                 f"Sum of {measure.name} in {source} {inside}.", unit, f"{measure.name} of {{value}} {inside}", Aggregate.SUM, measure.name,

@@ -43,7 +43,12 @@ def clock() -> datetime:
 def code_revision() -> str:
     """Twelve hex digits over the code and the lock that make scores: equal on any machine with the same files."""
     digest = hashlib.sha256()
-    sources = [path for room in ("churnlake", "jobs", "expectations") for path in (CHECKOUT / room).rglob("*") if path.suffix in (".py", ".json")]
+    sources = [
+        path
+        for room in ("churnlake", "jobs", "expectations")
+        for path in (CHECKOUT / room).rglob("*")
+        if path.suffix in (".py", ".json")
+    ]
     for path in sorted([*sources, CHECKOUT / "requirements" / "runtime.txt"]):
         digest.update(path.relative_to(CHECKOUT).as_posix().encode() + b"\x00" + path.read_bytes())
     return digest.hexdigest()[:12]
@@ -97,7 +102,13 @@ class Application:
 
     @contextmanager
     def run(
-        self, kind: RunKind, business_date: date, ends_as: RunState, *, reason: str | None = None, champion: "Champion | None" = None
+        self,
+        kind: RunKind,
+        business_date: date,
+        ends_as: RunState,
+        *,
+        reason: str | None = None,
+        champion: "Champion | None" = None,
     ) -> Iterator[Run]:
         """Opens a run of the date, or takes the unfinished one up, and records how it ends."""
         run = self._opened(kind, business_date, reason, champion)
@@ -106,14 +117,21 @@ class Application:
         except BaseException as problem:
             code = as_shortage(problem) or problem
             exit_code = code.exit_code if isinstance(code, ChurnlakeError) else 1
-            self.ledger.finish_run(run.run_id, run.attempt, "failed", exit_code=exit_code, now=clock(), message=first_line(problem))
+            self.ledger.finish_run(
+                run.run_id, run.attempt, "failed", exit_code=exit_code, now=clock(), message=first_line(problem)
+            )
             raise
         self.ledger.finish_run(run.run_id, run.attempt, ends_as, exit_code=0, now=clock())
 
     def _opened(self, kind: RunKind, business_date: date, reason: str | None, champion: "Champion | None") -> Run:
         """Takes up what an earlier attempt left, but only when contract, code and model are the same."""
         unfinished = self.ledger.unfinished_run(self.contract.name, kind, business_date)
-        here: dict[str, Any] = {"application": self.name, "pid": os.getpid(), "lane_epoch": self.lane.epoch, "now": clock()}
+        here: dict[str, Any] = {
+            "application": self.name,
+            "pid": os.getpid(),
+            "lane_epoch": self.lane.epoch,
+            "now": clock(),
+        }
         if unfinished and self._is_same_intent(unfinished, champion):
             run = self.ledger.adopt_run(unfinished.run_id, **here)
         else:
@@ -121,11 +139,18 @@ class Application:
                 contract=self.contract.name, kind=kind, business_date=business_date, contract_digest=self.contract.digest,
                 code_revision=self.revision, actor=self.actor, reason=reason, **here,
             )  # fmt: skip
-        return self.ledger.pin_run(run.run_id, model_version=champion.version, model_digest=champion.digest) if champion else run
+        return (
+            self.ledger.pin_run(run.run_id, model_version=champion.version, model_digest=champion.digest)
+            if champion
+            else run
+        )
 
     def _is_same_intent(self, unfinished: Run, champion: "Champion | None") -> bool:
         is_same_model = champion is None or unfinished.model_digest in (None, champion.digest)
-        return is_same_model and (unfinished.contract_digest, unfinished.code_revision) == (self.contract.digest, self.revision)
+        return is_same_model and (unfinished.contract_digest, unfinished.code_revision) == (
+            self.contract.digest,
+            self.revision,
+        )
 
     def reach(self, point: str) -> None:
         hit(point, self.settings.failpoint)
@@ -140,7 +165,9 @@ class Application:
         except BaseException as problem:
             self.ledger.fail_stage(run.run_id, name, run.attempt, message=first_line(problem), now=clock())
             raise
-        self.ledger.finish_stage(run.run_id, name, run.attempt, counts=opened.counts, now=clock(), message=opened.message)
+        self.ledger.finish_stage(
+            run.run_id, name, run.attempt, counts=opened.counts, now=clock(), message=opened.message
+        )
 
     def done_stages(self, run: Run) -> dict[str, dict[str, Any]]:
         """Counts of the stages of the run that are done, so that a new attempt passes over them."""
@@ -186,7 +213,11 @@ def exit_code_of(work: Callable[[], int]) -> int:
     try:
         return work()
     except ChurnlakeError as problem:
-        print(f"error: {problem}" if problem.exit_code else str(problem), file=sys.stderr if problem.exit_code else sys.stdout, flush=True)
+        print(
+            f"error: {problem}" if problem.exit_code else str(problem),
+            file=sys.stderr if problem.exit_code else sys.stdout,
+            flush=True,
+        )
         return problem.exit_code
     except Exception as problem:  # the edge of the process: everything unforeseen ends here, with its traceback
         traceback.print_exc()
@@ -201,4 +232,6 @@ def as_shortage(problem: BaseException) -> UnavailableError | None:
     told = next((text for text in ("No space left on device", "Read-only file system") if text in str(problem)), None)
     if not is_own and told is None:
         return None
-    return UnavailableError(told or str(problem), next_step="free space or make the folder writable, then run again: it resumes")
+    return UnavailableError(
+        told or str(problem), next_step="free space or make the folder writable, then run again: it resumes"
+    )

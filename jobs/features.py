@@ -25,7 +25,9 @@ class Tiles:
 def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """Every customer known at each cutoff: business_date, customer_id, eligible, reason (null when eligible)."""
     known = tiles.known_customers.groupBy("customer_id").agg(F.min("first_known_date").alias("first_known_date"))
-    at = known.crossJoin(F.broadcast(_cutoff_frame(tiles, cutoffs))).filter(F.col("first_known_date") <= F.col("business_date"))
+    at = known.crossJoin(F.broadcast(_cutoff_frame(tiles, cutoffs))).filter(
+        F.col("first_known_date") <= F.col("business_date")
+    )
     days = _net_days(tiles.daily_activity, contract, cutoffs).filter(F.col("activity") > 0)
     lives = days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
     return at.select(*KEYS).join(lives, [*KEYS], "left").select(*KEYS, *_eligibility(contract))
@@ -40,7 +42,11 @@ def _eligibility(contract: Contract) -> tuple[Column, Column]:
 
 
 def features_at(
-    tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date], population: DataFrame | None = None
+    tiles: Tiles,
+    contract: Contract,
+    catalogue: Sequence[Feature],
+    cutoffs: Sequence[date],
+    population: DataFrame | None = None,
 ) -> DataFrame:
     """One row per eligible customer and cutoff: business_date, customer_id, history_days, <feature> double...
 
@@ -59,12 +65,17 @@ def features_at(
         if any(feature.aggregate is Aggregate.DISTINCT for feature in own):
             rows = rows.join(_distinct_values(tiles.daily_values, source, own, contract, cutoffs), [*KEYS], "left")
         rows = rows.withColumns(_with_absence(source, own))
-    return _with_ratios(rows, catalogue).select(*KEYS, "history_days", *(F.col(feature.name).cast("double") for feature in catalogue))
+    return _with_ratios(rows, catalogue).select(
+        *KEYS, "history_days", *(F.col(feature.name).cast("double") for feature in catalogue)
+    )
 
 
 def _first_seen(tiles: Tiles, sources: Sequence[str]) -> DataFrame:
     """customer_id and, for each source, the date its first row of the customer became known."""
-    dates = [F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"seen_in_{source}") for source in sources]
+    dates = [
+        F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"seen_in_{source}")
+        for source in sources
+    ]
     return tiles.known_customers.groupBy("customer_id").agg(*dates)
 
 
@@ -79,14 +90,20 @@ def _usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> Dat
     """
     spark = tile.sparkSession
     dates = F.broadcast(spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE"))
-    inside = F.col("event_date").between(F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date"))
+    inside = F.col("event_date").between(
+        F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
+    )
     return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner").repartition(*KEYS)
 
 
 def _net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """Content at each cutoff: signed sums per source, customer and day. Corrections cancel what they withdraw here."""
     keys = ("source", "event_date")
-    sums = [name for name in tile.columns if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}]
+    sums = [
+        name
+        for name in tile.columns
+        if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}
+    ]
     return _usable(tile, contract, cutoffs).groupBy(*KEYS, *keys).agg(*(F.sum(name).alias(name) for name in sums))
 
 
@@ -102,8 +119,12 @@ def _activity_sums(net: DataFrame, features: Sequence[Feature]) -> DataFrame:
     direct = {feature.name: _over_days(feature) for feature in features if feature.aggregate in _OVER_DAYS}
     # The activity days of the span, oldest first: at most `span_days` of them, so the array is bounded.
     days = F.array_sort(F.collect_list(F.when(F.col("activity") > 0, F.col("event_date"))))
-    summed = net.groupBy(*KEYS).agg(*(column.alias(name) for name, column in direct.items()), days.alias("activity_dates"))
-    gaps = {feature.name: F.expr(_FROM_GAPS[feature.aggregate]) for feature in features if feature.aggregate in _FROM_GAPS}
+    summed = net.groupBy(*KEYS).agg(
+        *(column.alias(name) for name, column in direct.items()), days.alias("activity_dates")
+    )
+    gaps = {
+        feature.name: F.expr(_FROM_GAPS[feature.aggregate]) for feature in features if feature.aggregate in _FROM_GAPS
+    }
     return summed.withColumn("gaps", F.expr(_GAPS)).withColumns(gaps).drop("activity_dates", "gaps")
 
 
@@ -145,7 +166,9 @@ def _distinct_values(
     live = own.groupBy(*KEYS, "column", "value", "event_date").agg(F.sum("events").alias("events")).filter("events > 0")
     last = live.groupBy(*KEYS, "column", "value").agg(F.max("event_date").alias("event_date"))
     counts = [
-        F.sum(F.when(_in_window(feature.window_days) & (F.col("column") == feature.operand), 1).otherwise(0)).alias(feature.name)
+        F.sum(F.when(_in_window(feature.window_days) & (F.col("column") == feature.operand), 1).otherwise(0)).alias(
+            feature.name
+        )
         for feature in wanted
     ]
     return last.groupBy(*KEYS).agg(*counts)
@@ -170,7 +193,9 @@ def _with_ratios(rows: DataFrame, catalogue: Sequence[Feature]) -> DataFrame:
         if feature.aggregate in (Aggregate.RATIO, Aggregate.PACE):
             ratio = F.try_divide(F.col(feature.operand).cast("double"), F.col(str(feature.other)).cast("double"))
             is_pace = feature.aggregate is Aggregate.PACE
-            ratios[feature.name] = ratio * (_days(windows, feature.other) / _days(windows, feature.operand)) if is_pace else ratio
+            ratios[feature.name] = (
+                ratio * (_days(windows, feature.other) / _days(windows, feature.operand)) if is_pace else ratio
+            )
     return rows.withColumns(ratios)
 
 

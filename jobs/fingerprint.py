@@ -9,7 +9,9 @@ from churnlake.ledger import Delivery
 _DIGITS = 12
 
 
-def fingerprint(deliveries: Iterable[Delivery], business_date: date, contract_digest: str, model_digest: str, revision: str) -> str:
+def fingerprint(
+    deliveries: Iterable[Delivery], business_date: date, contract_digest: str, model_digest: str, revision: str
+) -> str:
     """`deliveries:... contract:... model:... code:...`. Deliveries that became known after the date do not count."""
     known = sorted(
         (one.source, one.slot.isoformat(), one.sha256, one.known_date.isoformat())

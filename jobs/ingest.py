@@ -44,7 +44,15 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     frozen = app.ledger.freeze_deliveries(app.contract.name, run.run_id, manifest.new)
     app.reach("ingest.frozen")
     stage.say(f"{len(frozen)} new files")
-    totals: dict[str, Any] = {"files": len(frozen), "raw": 0, "accepted": 0, "ignored": {}, "unchanged": 0, "duplicate": 0, "quarantined": {}}
+    totals: dict[str, Any] = {
+        "files": len(frozen),
+        "raw": 0,
+        "accepted": 0,
+        "ignored": {},
+        "unchanged": 0,
+        "duplicate": 0,
+        "quarantined": {},
+    }
     for source in app.contract.sources:
         deliveries = [delivery for delivery in frozen if delivery.source == source]
         if deliveries:
@@ -62,7 +70,9 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
     ]
 
 
-def _take_in(app: Application, run: Run, stage: OpenStage, source: str, deliveries: Sequence[Delivery]) -> dict[str, dict[str, Any]]:
+def _take_in(
+    app: Application, run: Run, stage: OpenStage, source: str, deliveries: Sequence[Delivery]
+) -> dict[str, dict[str, Any]]:
     """Lands, classifies, judges and writes the deliveries of one source; returns each delivery's buckets."""
     lake, contract = app.lake, app.contract
     within = _slice(source, deliveries)
@@ -71,7 +81,9 @@ def _take_in(app: Application, run: Run, stage: OpenStage, source: str, deliveri
     landed = lake.replace(f"raw_{source}", rows.read_landing(app.spark, contract, deliveries), landing, run.run_id)
     app.reach("ingest.landed")
     own, canonical = read_suites(contract, source)
-    raw = lake.read(f"raw_{source}", landed.version).filter(F.col("delivery_id").isin([one.delivery_id for one in deliveries]))
+    raw = lake.read(f"raw_{source}", landed.version).filter(
+        F.col("delivery_id").isin([one.delivery_id for one in deliveries])
+    )
     own_rules = own.row_rules if own else ()
     classified = rows.classify(raw, contract, source, own_rules, canonical.row_rules).persist()
     try:
@@ -104,7 +116,14 @@ def digest_of_rules(own: Suite | None, canonical: Suite) -> str:
 def _bucket_counts(classified: DataFrame, deliveries: Sequence[Delivery]) -> dict[str, dict[str, Any]]:
     """Per delivery: raw, accepted, ignored by rule, unchanged, quarantined by first reason, duplicate."""
     counts: dict[str, dict[str, Any]] = {
-        one.delivery_id: {"raw": 0, "accepted": 0, "ignored": defaultdict(int), "unchanged": 0, "duplicate": 0, "quarantined": defaultdict(int)}
+        one.delivery_id: {
+            "raw": 0,
+            "accepted": 0,
+            "ignored": defaultdict(int),
+            "unchanged": 0,
+            "duplicate": 0,
+            "quarantined": defaultdict(int),
+        }
         for one in deliveries
     }
     for row in rows.bucket_counts(classified).collect():
@@ -147,12 +166,21 @@ def _write(
 
 def _is_within(within: Slice) -> Any:
     own_source = F.col("source") == within["source"]
-    return own_source & F.col("delivery_id").isin(list(within["delivery_id"])) & F.col("known_month").isin(list(within["known_month"]))  # type: ignore[arg-type]
+    return (
+        own_source
+        & F.col("delivery_id").isin(list(within["delivery_id"]))
+        & F.col("known_month").isin(list(within["known_month"]))
+    )  # type: ignore[arg-type]
 
 
-def reconcile(source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Mapping[str, int]) -> list[CheckResult]:
+def reconcile(
+    source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Mapping[str, int]
+) -> list[CheckResult]:
     """Rows landed, sorted and written must be the same rows: three counts made by three different reads."""
-    sums = {name: sum(_size(one[name]) for one in counts.values()) for name in ("accepted", "ignored", "unchanged", "duplicate", "quarantined")}
+    sums = {
+        name: sum(_size(one[name]) for one in counts.values())
+        for name in ("accepted", "ignored", "unchanged", "duplicate", "quarantined")
+    }
     told = " + ".join(f"{number} {name}" for name, number in sums.items())
     pairs = [
         ("raw", landed, sum(sums.values()), told),
@@ -172,7 +200,10 @@ def _size(count: int | Mapping[str, int]) -> int:
 def _refuse_unequal(checks: Sequence[CheckResult]) -> None:
     unequal = [f"{one.source} {one.name}: {one.expected} expected, {one.observed}" for one in checks if not one.passed]
     if unequal:
-        raise ChurnlakeError("ingest: rows do not add up: " + "; ".join(unequal), next_step="nothing was published; report this with the run's folder")
+        raise ChurnlakeError(
+            "ingest: rows do not add up: " + "; ".join(unequal),
+            next_step="nothing was published; report this with the run's folder",
+        )
 
 
 def _add(totals: dict[str, Any], counts: Any) -> None:

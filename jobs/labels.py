@@ -10,7 +10,9 @@ from churnlake.contract.schema import Contract
 from jobs.features import KEYS, Tiles, population_at
 
 
-def labels_at(tiles: Tiles, contract: Contract, matured_on: Mapping[date, date], population: DataFrame | None = None) -> DataFrame:
+def labels_at(
+    tiles: Tiles, contract: Contract, matured_on: Mapping[date, date], population: DataFrame | None = None
+) -> DataFrame:
     """One row per eligible customer and cutoff: business_date, customer_id, is_churned (0 or 1).
 
     `matured_on` gives for each cutoff D the date L on which its label became known; facts known after L do not count.
@@ -32,4 +34,6 @@ def labels_at(tiles: Tiles, contract: Contract, matured_on: Mapping[date, date],
     active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(1))
     people = population_at(tiles, contract, list(matured_on)) if population is None else population
     eligible = people.filter("eligible").select(*KEYS)
-    return eligible.join(active, [*KEYS], "left").select(*KEYS, (1 - F.coalesce("stayed", F.lit(0))).alias("is_churned"))
+    return eligible.join(active, [*KEYS], "left").select(
+        *KEYS, (1 - F.coalesce("stayed", F.lit(0))).alias("is_churned")
+    )

@@ -103,7 +103,9 @@ def _definition(table: str) -> Table:
 def _predicate(within: Slice) -> str:
     """`column = value` or `column IN (...)` for each column; values are quoted as SQL literals."""
     return " AND ".join(
-        f"{column} = {_literal(value)}" if isinstance(value, str | date | int) else f"{column} IN ({', '.join(map(_literal, value))})"
+        f"{column} = {_literal(value)}"
+        if isinstance(value, str | date | int)
+        else f"{column} IN ({', '.join(map(_literal, value))})"
         for column, value in within.items()
     )
 
@@ -115,4 +117,3 @@ def _literal(value: Value) -> str:
         return f"DATE '{value:%Y-%m-%d}'"
     escaped = value.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
-

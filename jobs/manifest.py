@@ -34,30 +34,57 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
     checks: list[CheckResult] = []
     problems: list[str] = []
     for name, source in contract.sources.items():
-        ingested = {delivery.slot: delivery for delivery in held if delivery.source == name and delivery.state == "ingested"}
-        files = [file for file in find_files(contract, name) if contract.calendar.starts_on <= file.slot <= business_date]
-        oldest = calendar.given_up_before(business_date, source.max_late_days) if ingested else contract.calendar.starts_on
+        ingested = {
+            delivery.slot: delivery for delivery in held if delivery.source == name and delivery.state == "ingested"
+        }
+        files = [
+            file for file in find_files(contract, name) if contract.calendar.starts_on <= file.slot <= business_date
+        ]
+        oldest = (
+            calendar.given_up_before(business_date, source.max_late_days) if ingested else contract.calendar.starts_on
+        )
         for file in files:
             if file.slot < oldest:
                 checks += [_too_late(file, source)] if file.slot not in ingested else []
             else:
                 new += _inspected(contract, file, ingested.get(file.slot), sealed, problems)
-        missing += [(name, slot) for slot in _missing(contract, source, business_date, {file.slot for file in files} | set(ingested))]
+        missing += [
+            (name, slot)
+            for slot in _missing(contract, source, business_date, {file.slot for file in files} | set(ingested))
+        ]
     if problems:
-        raise DataRefusedError("deliveries cannot be used:\n  - " + "\n  - ".join(problems), next_step="repair or replace these files and run again; last scores stay")
+        raise DataRefusedError(
+            "deliveries cannot be used:\n  - " + "\n  - ".join(problems),
+            next_step="repair or replace these files and run again; last scores stay",
+        )
     return Manifest(tuple(new), tuple(missing), tuple(checks))
 
 
-def _inspected(contract: Contract, file: File, ingested: Delivery | None, sealed: date | None, problems: list[str]) -> list[Found]:
+def _inspected(
+    contract: Contract, file: File, ingested: Delivery | None, sealed: date | None, problems: list[str]
+) -> list[Found]:
     report = inspect(contract.folder / file.path, contract.sources[file.source])
     if ingested is not None and report.sha256 == ingested.sha256:
         return []  # the same bytes again: nothing to do
     if ingested is not None:
-        problems.append(f"{file.path}: was taken in with other bytes (sha256 {ingested.sha256[:12]}..., now {report.sha256[:12]}...); put the first version back")
+        problems.append(
+            f"{file.path}: was taken in with other bytes (sha256 {ingested.sha256[:12]}..., now {report.sha256[:12]}...); put the first version back"
+        )
         return []
     problems += [f"{file.path}: {problem}" for problem in report.problems]
     known = calendar.known_date(file.slot, sealed)
-    return [Found(file.source, report.delivery_id(file.slot), file.path, report.bytes, report.sha256, file.slot, file.slot, known)]
+    return [
+        Found(
+            file.source,
+            report.delivery_id(file.slot),
+            file.path,
+            report.bytes,
+            report.sha256,
+            file.slot,
+            file.slot,
+            known,
+        )
+    ]
 
 
 def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date) -> str | None:
@@ -66,7 +93,9 @@ def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date)
     for name, source in contract.sources.items():
         present = {delivery.slot for delivery in held if delivery.source == name and delivery.state == "ingested"}
         present |= {file.slot for file in find_files(contract, name)}
-        waited += [(name, slot) for slot in _missing(contract, source, business_date, present) if source.on_missing == "wait"]
+        waited += [
+            (name, slot) for slot in _missing(contract, source, business_date, present) if source.on_missing == "wait"
+        ]
     if not waited:
         return None
     named = ", ".join(f"{contract.sources[name].path.format(business_date=slot)} ({name})" for name, slot in waited[:5])

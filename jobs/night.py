@@ -109,16 +109,23 @@ def _one_night(app: Application, publications: Publications, night: Night) -> No
         return
     sealed = publications.newest(name)
     if sealed is not None and day <= sealed and not night.restate:
-        raise ConflictError(f"{name} {day} is sealed: {sealed} is published and {day} never was", next_step="later dates only; --restate changes code, model or contract of a published date")
+        raise ConflictError(
+            f"{name} {day} is sealed: {sealed} is published and {day} never was",
+            next_step="later dates only; --restate changes code, model or contract of a published date",
+        )
     if night.restate and seen is None:
-        raise UsageError(f"{name} {day} was never published, so there is nothing to restate", next_step="run it without --restate")
+        raise UsageError(
+            f"{name} {day} was never published, so there is nothing to restate", next_step="run it without --restate"
+        )
     if night.may_wait and (waiting := waits_for(app.contract, app.ledger.deliveries(name), day)):
         raise WaitingForDelivery(waiting, next_step=WAITING_STEP)
     with app.run("night", day, "published", reason=night.reason, champion=night.champion) as run:
         _stages(app, publications, run, night, sealed, seen)
 
 
-def _stages(app: Application, publications: Publications, run: Run, night: Night, sealed: date | None, seen: int | None) -> None:
+def _stages(
+    app: Application, publications: Publications, run: Run, night: Night, sealed: date | None, seen: int | None
+) -> None:
     done = app.done_stages(run)
     if "ingest" not in done:
         with app.stage(run, "ingest") as stage:
@@ -127,12 +134,22 @@ def _stages(app: Application, publications: Publications, run: Run, night: Night
     done = _snapshot_and_score(app, run, done, night.champion)
     # Published last and checked by the warehouse itself, so a new attempt may always go through it again.
     with app.stage(run, "publish") as stage:
-        print_of_run = fingerprint(app.ledger.deliveries(app.contract.name), run.business_date, app.contract.digest, night.champion.digest, app.revision)
+        print_of_run = fingerprint(
+            app.ledger.deliveries(app.contract.name),
+            run.business_date,
+            app.contract.digest,
+            night.champion.digest,
+            app.revision,
+        )
         app.ledger.pin_run(run.run_id, fingerprint=print_of_run)
-        publish(app, publications, run, stage, night.champion, done, epoch=night.epoch, seen=seen, fingerprint=print_of_run)
+        publish(
+            app, publications, run, stage, night.champion, done, epoch=night.epoch, seen=seen, fingerprint=print_of_run
+        )
 
 
-def _snapshot_and_score(app: Application, run: Run, done: dict[str, dict[str, Any]], champion: Champion) -> dict[str, dict[str, Any]]:
+def _snapshot_and_score(
+    app: Application, run: Run, done: dict[str, dict[str, Any]], champion: Champion
+) -> dict[str, dict[str, Any]]:
     if "features" not in done:
         with app.stage(run, "features") as stage:
             snapshot(app, run, stage)
@@ -150,11 +167,17 @@ def _meet_published(app: Application, publications: Publications, night: Night) 
     name, day = app.contract.name, night.business_date
     current = publications.current(name, day)
     if current is None:
-        raise ConflictError(f"{name} {day} was withdrawn", next_step="`churnlake run --restate --reason TEXT --date ...` publishes it again")
+        raise ConflictError(
+            f"{name} {day} was withdrawn",
+            next_step="`churnlake run --restate --reason TEXT --date ...` publishes it again",
+        )
     mine = fingerprint(app.ledger.deliveries(name), day, app.contract.digest, night.champion.digest, app.revision)
     differing = differing_parts(mine, current.fingerprint)
     if differing:
-        raise ConflictError(f"{name} {day} is published as {current.run_id} from other {' and '.join(differing)}", next_step="to replace it: --restate --reason TEXT")
+        raise ConflictError(
+            f"{name} {day} is published as {current.run_id} from other {' and '.join(differing)}",
+            next_step="to replace it: --restate --reason TEXT",
+        )
     print(f"{name} {day}: already published as {current.run_id}, from the same files, contract, model and code")
 
 
@@ -189,7 +212,13 @@ def _parse(arguments: Sequence[str] | None) -> Request:
     parser.add_argument("--reason")
     given = parser.parse_args(arguments)
     return Request(
-        given.contract, given.application, tuple(sorted(given.date)), given.history_through, given.backfill_to, given.restate, given.reason
+        given.contract,
+        given.application,
+        tuple(sorted(given.date)),
+        given.history_through,
+        given.backfill_to,
+        given.restate,
+        given.reason,
     )
 
 

@@ -48,8 +48,12 @@ def _request(app: Application, run: Run, champion: Champion, done: Mapping[str, 
     contract, day = app.contract, run.business_date
     root = app.settings.lake(contract.name)
     catalogue = build_catalogue(contract)
-    scores = partition_files(root / "scores", done["score"]["versions"]["scores"], {"business_date": day, "run_id": run.run_id})
-    population = partition_files(root / "population", done["features"]["versions"]["population"], {"business_date": day})
+    scores = partition_files(
+        root / "scores", done["score"]["versions"]["scores"], {"business_date": day, "run_id": run.run_id}
+    )
+    population = partition_files(
+        root / "population", done["features"]["versions"]["population"], {"business_date": day}
+    )
     return LoadRequest(
         contract=contract.name,
         business_date=day,
@@ -75,7 +79,9 @@ def _data_through(app: Application, day: date) -> date:
     return calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= day, day)
 
 
-def _documents(app: Application, run: Run, champion: Champion, catalogue: Sequence[Feature]) -> dict[str, list[dict[str, Any]]]:
+def _documents(
+    app: Application, run: Run, champion: Champion, catalogue: Sequence[Feature]
+) -> dict[str, list[dict[str, Any]]]:
     return {
         "run_quality": [*_stage_rows(app, run), *(_check_row(check) for check in app.ledger.checks(run.run_id))],
         "definition": definition_rows(app.contract),
@@ -103,7 +109,15 @@ def _flat(counts: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _count_row(kind: str, source: str, name: str, value: object) -> dict[str, Any]:
-    return {"kind": kind, "source": source, "name": name, "severity": None, "passed": None, "observed": str(value), "expected": None}
+    return {
+        "kind": kind,
+        "source": source,
+        "name": name,
+        "severity": None,
+        "passed": None,
+        "observed": str(value),
+        "expected": None,
+    }
 
 
 def _check_row(check: CheckResult) -> dict[str, Any]:
@@ -126,6 +140,13 @@ def _model_row(model: ModelRecord, champion: Champion) -> dict[str, Any]:
 
 def _feature_rows(contract: Contract, catalogue: Sequence[Feature]) -> list[dict[str, Any]]:
     return [
-        {"table_name": "features", "column_name": one.name, "position": place, "type": one.unit, "description": one.description, "contract": contract.name}
+        {
+            "table_name": "features",
+            "column_name": one.name,
+            "position": place,
+            "type": one.unit,
+            "description": one.description,
+            "contract": contract.name,
+        }
         for place, one in enumerate(catalogue, start=1)
     ]

@@ -22,7 +22,9 @@ class Verdict:
     expected: str
 
     def as_check(self, source: str) -> CheckResult:
-        return CheckResult("expectation", source, self.name, self.severity.value, self.passed, self.observed, self.expected)
+        return CheckResult(
+            "expectation", source, self.name, self.severity.value, self.passed, self.observed, self.expected
+        )
 
 
 def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
@@ -43,7 +45,9 @@ def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
     given = [{**one, "id": f"00000000-0000-0000-0000-{place:012d}"} for place, one in enumerate(suite.expectations)]
     held = context.suites.add(gx.ExpectationSuite(name=suite.name, expectations=given))
     if len(held.expectations) != len(given):
-        raise DataRefusedError(f"suite {suite.name}: Great Expectations kept {len(held.expectations)} of {len(given)} expectations")
+        raise DataRefusedError(
+            f"suite {suite.name}: Great Expectations kept {len(held.expectations)} of {len(given)} expectations"
+        )
     validation = gx.ValidationDefinition(name=suite.name, data=batch, suite=held)
     context.validation_definitions.add(validation)
     # Counts without sample queries: the samples are in quarantine.
@@ -56,7 +60,9 @@ def _in_order(suite: Suite, results: list[Any]) -> list[Verdict]:
     # GX answers grouped by column, so results are matched by the id given above.
     by_id = {result.expectation_config.id: result for result in results}
     if len(by_id) != len(suite.expectations):
-        raise DataRefusedError(f"suite {suite.name}: {len(by_id)} of {len(suite.expectations)} expectations were judged")
+        raise DataRefusedError(
+            f"suite {suite.name}: {len(by_id)} of {len(suite.expectations)} expectations were judged"
+        )
     return [_verdict(suite.name, result) for _, result in sorted(by_id.items())]
 
 
@@ -66,7 +72,9 @@ def _verdict(suite: str, result: Any) -> Verdict:
     column = config.kwargs.get("column", "table")
     short = config.type.removeprefix("expect_column_values_to_").removeprefix("expect_")
     failed = _exception_text(result.exception_info)
-    expected = f"{short.replace('_', ' ')} {kwargs or ''}".strip() + (f" for {config.kwargs['mostly']:.2%} of rows" if "mostly" in config.kwargs else "")
+    expected = f"{short.replace('_', ' ')} {kwargs or ''}".strip() + (
+        f" for {config.kwargs['mostly']:.2%} of rows" if "mostly" in config.kwargs else ""
+    )
     observed = f"the check itself failed: {failed}" if failed else _observed(result.result)
     # A check that could not be made is no pass at any level: it stops the night.
     severity = Severity.CRITICAL if failed else Severity(str(getattr(config.severity, "value", config.severity)))
@@ -94,6 +102,13 @@ def refuse_critical(verdicts: list[Verdict]) -> None:
     Raises:
         DataRefusedError: At least one critical verdict is a no.
     """
-    broken = [f"{one.name}: expected {one.expected}; {one.observed}" for one in verdicts if not one.passed and one.severity is Severity.CRITICAL]
+    broken = [
+        f"{one.name}: expected {one.expected}; {one.observed}"
+        for one in verdicts
+        if not one.passed and one.severity is Severity.CRITICAL
+    ]
     if broken:
-        raise DataRefusedError("critical checks failed:\n  - " + "\n  - ".join(broken), next_step="repair the delivery and run again; last night's scores stay")
+        raise DataRefusedError(
+            "critical checks failed:\n  - " + "\n  - ".join(broken),
+            next_step="repair the delivery and run again; last night's scores stay",
+        )

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 REASONS = 3
 _REASON_COLUMNS = ", ".join(
-    f"reason_{place}_feature STRING, reason_{place}_value DOUBLE, reason_{place}_direction STRING" for place in range(1, REASONS + 1)
+    f"reason_{place}_feature STRING, reason_{place}_value DOUBLE, reason_{place}_direction STRING"
+    for place in range(1, REASONS + 1)
 )
 SCORES = f"customer_id STRING, churn_probability DOUBLE, {_REASON_COLUMNS}"
 
@@ -43,7 +44,8 @@ def _scored_batch(plan: ScoringPlan, batch: pa.RecordBatch) -> pa.RecordBatch:
     columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in plan.features]
     scored = plan.score(np.column_stack(columns).astype(np.float64, copy=False))
     return pa.RecordBatch.from_pydict(
-        {"customer_id": batch.column("customer_id"), "churn_probability": pa.array(scored.probability)} | _reason_arrays(plan, scored)
+        {"customer_id": batch.column("customer_id"), "churn_probability": pa.array(scored.probability)}
+        | _reason_arrays(plan, scored)
     )
 
 
@@ -61,7 +63,9 @@ def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
     return arrays
 
 
-def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, features_version: int, eligible: int) -> None:
+def score(
+    app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, features_version: int, eligible: int
+) -> None:
     """Writes the scores of the run and checks that every eligible customer has exactly one.
 
     Raises:
@@ -72,9 +76,13 @@ def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan,
     lake, day = app.lake, run.business_date
     features = lake.read("features", features_version).filter(F.col("business_date") == day)
     stage.say(f"scoring {eligible:,} customers")
-    scored = score_features(features, plan).select(F.lit(day).alias("business_date"), F.lit(run.run_id).alias("run_id"), "*")
+    scored = score_features(features, plan).select(
+        F.lit(day).alias("business_date"), F.lit(run.run_id).alias("run_id"), "*"
+    )
     commit = lake.replace("scores", scored, {"business_date": day, "run_id": run.run_id}, run.run_id)
-    check = CheckResult("reconciliation", "scores", "scored", "critical", commit.rows == eligible, str(commit.rows), str(eligible))
+    check = CheckResult(
+        "reconciliation", "scores", "scored", "critical", commit.rows == eligible, str(commit.rows), str(eligible)
+    )
     app.ledger.record_checks(run.run_id, [check])
     if not check.passed:
         raise ChurnlakeError(f"score: {commit.rows} rows for {eligible} eligible customers")

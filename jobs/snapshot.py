@@ -22,7 +22,9 @@ def tile_versions(lake: Lake) -> dict[str, int]:
     """
     versions = {name: lake.version(name) for name in TILE_TABLES}
     if versions["known_customers"] is None:
-        raise DataRefusedError("the lake holds no customer yet", next_step="check that deliveries lie where the contract says")
+        raise DataRefusedError(
+            "the lake holds no customer yet", next_step="check that deliveries lie where the contract says"
+        )
     return {name: version for name, version in versions.items() if version is not None}
 
 
@@ -52,10 +54,15 @@ def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
     eligible = reasons.pop("", 0)
     stage.counts.update(known=population.rows, eligible=eligible, excluded=reasons, features=features.rows)
     stage.counts["versions"] = {**versions, "population": population.version, "features": features.version}
-    checks = [_adds_up("known", population.rows, eligible + sum(reasons.values())), _adds_up("features", eligible, features.rows)]
+    checks = [
+        _adds_up("known", population.rows, eligible + sum(reasons.values())),
+        _adds_up("features", eligible, features.rows),
+    ]
     app.ledger.record_checks(run.run_id, checks)
     if not all(check.passed for check in checks):
-        raise ChurnlakeError(f"features: {', '.join(f'{one.name} {one.observed}, expected {one.expected}' for one in checks)}")
+        raise ChurnlakeError(
+            f"features: {', '.join(f'{one.name} {one.observed}, expected {one.expected}' for one in checks)}"
+        )
     if not eligible:
         raise DataRefusedError(
             f"{day}: none of {population.rows} known customers is eligible (excluded: {reasons})",

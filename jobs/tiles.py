@@ -19,10 +19,16 @@ def daily_activity(events: DataFrame, rules: FeatureRules) -> DataFrame:
 
 def daily_values(events: DataFrame, distinct: Sequence[str]) -> DataFrame:
     """One row per source, customer, event date, delivery, column and value: the net rows with that value."""
-    pairs = F.explode(F.array(*(F.struct(F.lit(name).alias("column"), F.col(name).alias("value")) for name in distinct)))
-    long = events.select(*TILE_KEYS, "sign", pairs.alias("pair")).select(*TILE_KEYS, "sign", "pair.column", "pair.value")
+    pairs = F.explode(
+        F.array(*(F.struct(F.lit(name).alias("column"), F.col(name).alias("value")) for name in distinct))
+    )
+    long = events.select(*TILE_KEYS, "sign", pairs.alias("pair")).select(
+        *TILE_KEYS, "sign", "pair.column", "pair.value"
+    )
     return _partitioned(
-        long.filter(F.col("value").isNotNull()).groupBy(*TILE_KEYS, "column", "value").agg(F.sum("sign").cast("bigint").alias("events"))
+        long.filter(F.col("value").isNotNull())
+        .groupBy(*TILE_KEYS, "column", "value")
+        .agg(F.sum("sign").cast("bigint").alias("events"))
     )
 
 
@@ -51,7 +57,9 @@ def _signed_columns(rules: FeatureRules) -> dict[str, Column]:
         for value in (*by.values, "other"):
             fits = ~matched if value == "other" else F.coalesce(F.col(by.column) == value, F.lit(False))
             columns[f"{by.column}_{value}"] = F.when(fits, sign).otherwise(0)
-            columns |= {f"{by.column}_{value}_{name}": F.when(fits, amount).otherwise(0) for name, amount in measures.items()}
+            columns |= {
+                f"{by.column}_{value}_{name}": F.when(fits, amount).otherwise(0) for name, amount in measures.items()
+            }
     if tuple(columns) != tile_columns(rules):
         raise AssertionError("tiles and catalogue disagree about the tile's columns")
     return columns

@@ -69,14 +69,18 @@ def _train(app: Application, run: Run) -> None:
     from churnlake.model.train import THREADS
 
     rules = app.contract.training
-    protocol = Protocol(schedule.train, schedule.test, app.contract.churn.maturity_days, rules.minimum_outcomes, rules.seed)
+    protocol = Protocol(
+        schedule.train, schedule.test, app.contract.churn.maturity_days, rules.minimum_outcomes, rules.seed
+    )
     with app.stage(run, "fit") as stage, threadpool_limits(THREADS):
         stage.say(f"fitting on {len(rows):,} customer-months")
         fitted = fit(rows, build_catalogue(app.contract), protocol)
         stage.counts.update(candidate=fitted.candidate.name)
     with app.stage(run, "gate") as stage, threadpool_limits(THREADS):
         gate = judge(fitted)
-        stage.counts.update(verdict=gate.verdict.value, passed=sum(check.passed for check in gate.checks), checks=len(gate.checks))
+        stage.counts.update(
+            verdict=gate.verdict.value, passed=sum(check.passed for check in gate.checks), checks=len(gate.checks)
+        )
     with app.stage(run, "register") as stage:
         _register(app, run, stage, fitted, gate)
 
@@ -129,12 +133,21 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     labels = labels_at(tiles, contract, matured, population)
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
-    stage.counts.update(rows=len(rows), cutoffs=len(cutoffs), train=len(schedule.train), test=len(schedule.test), share=share, versions=versions)
+    stage.counts.update(
+        rows=len(rows),
+        cutoffs=len(cutoffs),
+        train=len(schedule.train),
+        test=len(schedule.test),
+        share=share,
+        versions=versions,
+    )
     return rows
 
 
 def _sampled(tiles: Tiles, share: float) -> Tiles:
-    return Tiles(*(_of_share(frame, share) for frame in (tiles.daily_activity, tiles.daily_values, tiles.known_customers)))
+    return Tiles(
+        *(_of_share(frame, share) for frame in (tiles.daily_activity, tiles.daily_values, tiles.known_customers))
+    )
 
 
 def _of_share(frame: DataFrame, share: float) -> DataFrame:
@@ -159,7 +172,10 @@ def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel
     )  # fmt: skip
     stage.counts.update(version=registered.version, verdict=gate.verdict.value)
     if gate.verdict is not Verdict.PROMOTE:
-        raise ModelRefusedError(f"{contract.name} version {registered.version}: {gate.reason}", next_step=f"look at `churnlake models {contract.path}`")
+        raise ModelRefusedError(
+            f"{contract.name} version {registered.version}: {gate.reason}",
+            next_step=f"look at `churnlake models {contract.path}`",
+        )
     promote(settings.mlflow_url, contract.name, registered.version, gate.reason)
     app.ledger.set_champion(contract.name, registered.version, now=clock(), reason=gate.reason)
 
