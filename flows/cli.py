@@ -163,12 +163,9 @@ def status(
 ) -> None:
     """Dates that are published, running, due, failed, skipped or withdrawn, with run ids and owners."""
     with verb(as_json=as_json) as (terminal, settings):
-        from flows.standing import EXIT_LATE, read_standing, show_standing
+        from flows.standing import read_standing, show_standing
 
-        standing = read_standing(_open(contract, settings), by)
-        show_standing(terminal, standing)
-        if check and standing.late is not None:
-            raise typer.Exit(EXIT_LATE)
+        raise typer.Exit(show_standing(terminal, read_standing(_open(contract, settings), by), check=check))
 
 
 @app.command()
@@ -204,9 +201,11 @@ def up(
 ) -> None:
     """Prefect, MLflow and the nightly pages on this machine's loopback, until Ctrl-C."""
     with verb(as_json=as_json) as (terminal, settings):
+        from flows.runners import killed_by_terminate
         from flows.services import Ports, serve
 
-        serve(terminal, settings, Ports(prefect_port, mlflow_port, pages_port))
+        with killed_by_terminate():
+            serve(terminal, settings, Ports(prefect_port, mlflow_port, pages_port))
 
 
 @app.command(hidden=True)

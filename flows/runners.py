@@ -185,8 +185,9 @@ def read_error(text: str) -> tuple[str, str | None]:
     start = next((place for place in range(len(lines) - 1, -1, -1) if lines[place].startswith("error: ")), None)
     if start is None:
         return (lines[-1] if lines else "", None)
-    message, found, step = "\n".join(lines[start:]).removeprefix("error: ").partition("\n  next: ")
-    return message, step if found else None
+    message, _, step = "\n".join(lines[start:]).removeprefix("error: ").partition("\n  next: ")
+    # The step is one line: libraries may print more while the interpreter ends.
+    return message, step.partition("\n")[0] or None
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from churnlake.errors import UnavailableError, UsageError
 from churnlake.ledger import Ledger
@@ -40,6 +39,10 @@ class Ports:
     @property
     def by_name(self) -> dict[str, int]:
         return {"Prefect": self.prefect, "MLflow": self.mlflow, "pages": self.pages}
+
+
+DEFAULT_PORTS = Ports(prefect=4200, mlflow=5050, pages=8780)
+"""MLflow's own default, 5000, belongs to AirPlay on macOS."""
 
 
 @dataclass(frozen=True)
@@ -191,12 +194,15 @@ def _wait_until_up(service: Service, process: subprocess.Popen[bytes], settings:
         time.sleep(0.2)
 
 
-def _wait(settings: Settings, started: list[tuple[Service, Any]]) -> None:
-    while True:
-        for service, process in started:
-            if process.poll() is not None:
-                raise _gone(service, settings, "ended by itself")
-        time.sleep(0.5)
+def _wait(settings: Settings, started: list[tuple[Service, subprocess.Popen[bytes]]]) -> None:
+    """Returns at Ctrl-C, which is how `up` is meant to end."""
+    try:
+        while all(process.poll() is None for _, process in started):
+            time.sleep(0.5)
+    except KeyboardInterrupt:
+        return
+    ended = next(service for service, process in started if process.poll() is not None)
+    raise _gone(ended, settings, "ended by itself")
 
 
 def _gone(service: Service, settings: Settings, how: str) -> UnavailableError:

@@ -10,6 +10,7 @@ from churnlake.ledger import Run
 from churnlake.settings import Settings
 from flows.console import Terminal, in_words
 from flows.doctor import examine
+from flows.services import DEFAULT_PORTS
 from flows.shift import Shift
 
 EXIT_LATE = 7
@@ -95,13 +96,14 @@ def _of_run(run: Run) -> DateStanding:
     return DateStanding(run.business_date, run.state, run.run_id, run.actor, run.message)
 
 
-def show_standing(terminal: Terminal, standing: Standing) -> None:
-    """The standing, for people or as a document."""
-    terminal.document(asdict(standing) | {"exit_code": 0 if standing.late is None else EXIT_LATE})
+def show_standing(terminal: Terminal, standing: Standing, *, check: bool) -> int:
+    """The standing, for people or as a document; the exit code, which only a `check` makes other than 0."""
+    code = EXIT_LATE if check and standing.late is not None else 0
+    terminal.document(asdict(standing) | {"exit_code": code})
     through = standing.published_through or "no date yet"
     model = "no model yet" if standing.champion is None else f"model version {standing.champion}"
     terminal.say(f"{standing.contract}: published through {through}, {model}")
-    if standing.late is not None:
+    if code:
         terminal.say(f"late: {standing.late} should be published by {standing.by:%H:%M}")
     rows = [
         (one.business_date, one.state, one.run_id, one.owner, (one.told or "").partition("\n")[0])
@@ -109,6 +111,7 @@ def show_standing(terminal: Terminal, standing: Standing) -> None:
     ]
     if rows:
         terminal.table(("date", "state", "run", "owner", "why"), rows)
+    return code
 
 
 def show_models(terminal: Terminal, shift: Shift) -> None:
@@ -148,7 +151,7 @@ def show_models(terminal: Terminal, shift: Shift) -> None:
 
 def show_findings(terminal: Terminal, settings: Settings) -> int:
     """What doctor found; the exit code: 0, or 2 when something stops a night."""
-    findings = examine(settings)
+    findings = examine(settings, DEFAULT_PORTS.by_name)
     code = EXIT_UNFIT if any(finding.state == "problem" for finding in findings) else 0
     terminal.document({"findings": [asdict(finding) for finding in findings], "exit_code": code})
     for finding in findings:

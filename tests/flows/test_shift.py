@@ -1,0 +1,127 @@
+"""What a shift finds to do, and what it comes to, without Prefect."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, date, datetime
+from typing import Any
+
+import pytest
+
+from churnlake.errors import DataRefusedError, UsageError
+from churnlake.ledger import Run
+from churnlake.settings import Settings
+from flows.shift import Request, Shift, carry_out, read_clock
+from flows.tally import night_tally, verdict
+
+OpenShift = Callable[..., Shift]
+Nights = Callable[[Shift], list[Run]]
+NOW = datetime(2011, 12, 10, 7, 0, tzinfo=UTC)
+FIRST, THIRD = date(2011, 11, 28), date(2011, 11, 30)
+
+
+def agenda(shift: Shift) -> list[tuple[str, tuple[date, ...]]]:
+    """Kind and dates of what is to be run."""
+    return [(application.kind, application.dates) for application in shift.agenda]
+
+
+def test_with_no_model_history_and_training_of_the_day_before_come_first(open_shift: OpenShift) -> None:
+    """The first run of a contract is whole: it needs nothing prepared."""
+    shift = open_shift()
+    shift.plan_nights(Request(shift.contract.path, FIRST))
+    before = date(2011, 11, 27)
+    assert agenda(shift) == [("history", (before,)), ("training", (before,)), ("night", (FIRST,))]
+
+
+def test_p18_missed_nights_are_caught_up_in_order_in_one_application(open_shift: OpenShift, planned: OpenShift) -> None:
+    """After the first night is published, asking for the third brings the second too."""
+    shift = planned()
+    carry_out(shift)
+    later = open_shift()
+    later.plan_nights(Request(later.contract.path, THIRD))
+    assert agenda(later) == [("night", (date(2011, 11, 29), THIRD))]
+    carry_out(later)
+    assert [run.business_date for run in later.published()] == [date(2011, 11, 29), THIRD]
+    assert verdict(later).message == "published 2011-11-29, 2011-11-30"
+
+
+def test_without_a_date_the_newest_delivered_one_is_due_under_the_replay_clock(open_shift: OpenShift) -> None:
+    """With nothing published only the newest date is due."""
+    shift = open_shift(champion=True)
+    shift.plan_nights(Request(shift.contract.path))
+    assert agenda(shift) == [("night", (date(2011, 12, 9),))]
+    assert shift.agenda[0].is_due
+
+
+def test_a_published_date_is_handed_to_the_job_which_compares_fingerprints(planned: OpenShift) -> None:
+    """Only the job knows model and code, so it decides whether a date is published already."""
+    carry_out(planned())
+    shift = planned()
+    assert agenda(shift) == [("night", (FIRST,))]
+
+
+@pytest.mark.parametrize(
+    ("request_of", "message"),
+    [
+        ({"restate": True, "reason": "x"}, "needs the date"),
+        ({"business_date": FIRST, "restate": True, "reason": " "}, "needs a reason"),
+        ({"business_date": date(2009, 1, 1)}, "before the contract starts"),
+    ],
+)
+def test_a_request_that_cannot_be_meant_is_refused_before_anything_starts(
+    open_shift: OpenShift, request_of: dict[str, Any], message: str
+) -> None:
+    """Usage errors cost no Spark start."""
+    shift = open_shift()
+    with pytest.raises(UsageError, match=message):
+        shift.plan_nights(Request(shift.contract.path, **request_of))
+
+
+def test_known_customers_are_eligible_plus_excluded_and_all_eligible_are_scored(planned: OpenShift) -> None:
+    """The tally of a night is what its stage rows hold."""
+    shift = planned()
+    carry_out(shift)
+    tally = night_tally(shift.ledger, shift.published()[0])
+    assert (tally.known, tally.eligible, tally.excluded, tally.scored, tally.held) == (4, 3, {"inactive": 1}, 3, 0)
+
+
+def test_a_job_that_waits_for_a_file_is_no_error(planned: OpenShift) -> None:
+    """Exit 0 without a publication means that the date waits; the job's own line says for what."""
+    shift = planned("--wait")
+    carry_out(shift)
+    ended = verdict(shift)
+    assert (ended.name, ended.message) == ("WaitingForDelivery", "online_retail waits for 1 missing file")
+
+
+def test_a_refusal_keeps_its_exit_code_and_the_next_shift_resumes_after_the_last_done_stage(
+    planned: OpenShift, nights: Nights
+) -> None:
+    """What failed at the score stage has ingest and features done already."""
+    shift = planned("--fail", "score:3")
+    with pytest.raises(DataRefusedError):
+        carry_out(shift)
+    assert shift.publications.newest(shift.contract.name) is None
+    again = planned()
+    carry_out(again)
+    (run,) = nights(again)
+    assert (run.state, run.attempt) == ("published", 2)
+    assert [stage.attempt for stage in again.ledger.stages(run.run_id)] == [1, 1, 2, 2]
+
+
+def test_nothing_due_is_caught_up(open_shift: OpenShift) -> None:
+    """After the newest date there is nothing to do, and nothing is started."""
+    shift = open_shift(champion=True)
+    shift.plan_nights(Request(shift.contract.path))
+    carry_out(shift)
+    idle = open_shift()
+    idle.plan_nights(Request(idle.contract.path))
+    assert idle.agenda == ()
+    assert verdict(idle).name == "CaughtUp"
+
+
+def test_the_clock_is_the_settings_or_the_machines_and_always_has_a_zone(settings: Settings) -> None:
+    """A moment without a zone could be any of two dates."""
+    assert read_clock(replace(settings, now="2011-12-10T07:00:00+00:00")) == NOW
+    assert read_clock(settings).tzinfo is UTC
+    for wrong in ("2011-12-10T07:00:00", "today"):
+        with pytest.raises(UsageError, match="with a time zone"):
+            read_clock(replace(settings, now=wrong))
