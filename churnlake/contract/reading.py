@@ -1,5 +1,6 @@
 """Reading a contract file: every problem is found before any is reported."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -7,10 +8,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from churnlake.contract.expressions import Expression, nearest, parse_expression
-from churnlake.contract.schema import Contract
+from churnlake.contract.schema import COLUMN, CURRENCY, NAME, TYPE, Contract, FeatureRules
 from churnlake.errors import ContractError, UsageError
 
 COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
+
+# What a value must look like, by the pattern it did not fit.
+_SHAPES = {
+    f"^{NAME}$": "a lower-case letter, then at most 39 lower-case letters, digits or _",
+    f"^{COLUMN}$": "a letter or _, then at most 63 letters, digits, blanks or _",
+    f"^({TYPE})$": f"one of {', '.join(COLUMN_TYPES)} (digits and decimals as needed)",
+    f"^{CURRENCY}$": "three capital letters, such as 'GBP'",
+}
 
 # Canonical columns every events source must map; the rest is the contract's own choice.
 REQUIRED_COLUMNS = {"events": ("customer_id", "event_ts")}
@@ -29,7 +38,9 @@ def load_contract(path: Path) -> Contract:
     except FileNotFoundError:
         raise UsageError(f"no contract at {path}", next_step="give the path of a contract.toml") from None
     except (OSError, UnicodeDecodeError) as problem:
-        raise UsageError(f"{path} cannot be read: {problem}", next_step="check its path, rights and encoding (UTF-8)") from problem
+        raise UsageError(
+            f"{path} cannot be read: {problem}", next_step="check its path, rights and encoding (UTF-8)"
+        ) from problem
     except tomllib.TOMLDecodeError as problem:
         raise ContractError(str(path), [f"not valid TOML: {problem}"]) from problem
     return _validated(resolved, str(path), keys)
@@ -51,17 +62,30 @@ def _validated(resolved: Path, shown: str, keys: dict[str, Any]) -> Contract:
 
 
 def _sentence(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        allowed = _fields_at(error["loc"][:-1])
-        return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
-    if error["type"] == "missing":
-        return f"{place}: is missing"
-    if error["type"] == "string_pattern_mismatch" and "types" in error["loc"]:
-        return f"{place}: unknown type {error['input']!r}{nearest(str(error['input']), COLUMN_TYPES)}; allowed: {', '.join(COLUMN_TYPES)}"
+    """Where, what was given, and what is allowed."""
+    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
     given = error.get("input")
-    shown = f"; got {given!r}" if isinstance(given, str | int | float | bool) and error["type"] != "value_error" else ""
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}{shown}"
+    shown = f"; got {given!r}" if isinstance(given, str | int | float | bool) else ""
+    match error["type"]:
+        case "extra_forbidden":
+            allowed = _fields_at(error["loc"][:-1])
+            return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
+        case "missing":
+            return f"{place}: is missing"
+        case "string_pattern_mismatch":
+            close = nearest(str(given), COLUMN_TYPES) if error["ctx"]["pattern"] == f"^({TYPE})$" else ""
+            return f"{place}: must be {_SHAPES[error['ctx']['pattern']]}{shown}{close}"
+        case "model_type" | "dict_type":
+            return f"{place}: must be a table of keys, such as [{place}]; got {given!r}"
+        case "value_error":
+            return f"{place}: {error['ctx']['error']}"
+        case _:
+            return f"{place}: {_lowered(error['msg'])}{shown}"
+
+
+def _lowered(message: str) -> str:
+    """Pydantic's own sentence, in ours: `must be ...`."""
+    return re.sub(r"^Input should (have|be)", r"must \1", message).replace("tuple", "list")
 
 
 def _fields_at(place: tuple[int | str, ...]) -> list[str]:
@@ -75,7 +99,7 @@ def _fields_at(place: tuple[int | str, ...]) -> list[str]:
         elif part in node.get("properties", {}):
             node = node["properties"][part]
         else:
-            node = next(iter(node.get("patternProperties", {}).values()), None) or node["additionalProperties"]
+            node = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties", {}))
     return list(_resolved(schema, node).get("properties", {}))
 
 
@@ -87,11 +111,31 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 def _expression_problems(keys: dict[str, Any]) -> list[str]:
     sources = {name: source for name, source in _table(keys, "sources").items() if isinstance(source, dict)}
     problems = [problem for name, source in sources.items() for problem in _source_problems(name, source)]
-    canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
     activity = _table(keys, "churn").get("activity")
     if isinstance(activity, str):
-        problems += _expression_problem("churn.activity", activity, canonical)
-    return problems + _feature_problems(_table(keys, "features"), [name for name in canonical if name not in ("customer_id", "event_ts")])
+        found = [
+            _expression_problem("churn.activity", activity, list(_table(one, "columns"))) for one in sources.values()
+        ]
+        # It is asked of every source; where all answer alike, once is enough.
+        problems += list(dict.fromkeys(problem for one in found for problem in one))
+    canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
+    features = [name for name in canonical if name not in ("customer_id", "event_ts")]
+    return [*problems, *_feature_problems(_table(keys, "features"), features), *_span_problems(keys)]
+
+
+def _span_problems(keys: dict[str, Any]) -> list[str]:
+    """Features and population read twice the longest window; what looks further back would find nothing."""
+    windows = _table(keys, "features").get("windows_days", FeatureRules().windows_days)
+    if not isinstance(windows, list | tuple) or not all(isinstance(days, int) for days in windows) or not windows:
+        return []
+    span = 2 * max(windows)
+    churn = _table(keys, "churn")
+    return [
+        f"churn.{name}: must be at most {span}, twice the longest of features.windows_days; got {churn[name]}; "
+        "add a longer window or shorten it"
+        for name in ("active_within_days", "min_tenure_days")
+        if isinstance(churn.get(name), int) and churn[name] > span
+    ]
 
 
 def _table(keys: dict[str, Any], name: str) -> dict[str, Any]:
@@ -114,16 +158,22 @@ def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
             problems += _expression_problem(f"sources.{name}.{place}", text, typed)
     required = REQUIRED_COLUMNS.get(str(source.get("role")), ())
     if "columns" in source:
-        problems += [f"sources.{name}.columns.{column}: is missing; needed: {', '.join(required)}" for column in required if column not in mapped]
+        problems += [
+            f"sources.{name}.columns.{column}: is missing; needed: {', '.join(required)}"
+            for column in required
+            if column not in mapped
+        ]
     return problems
 
 
 def _feature_problems(features: dict[str, Any], canonical: list[str]) -> list[str]:
+    distinct = features.get("distinct")
     named = [("measures", measure.get("name")) for measure in _records(features, "measures")]
     named += [("by", by.get("column")) for by in _records(features, "by")]
-    named += [("distinct", column) for column in features.get("distinct", []) if isinstance(column, str)]
+    named += [("distinct", column) for column in (distinct if isinstance(distinct, list) else [])]
     return [
-        f"features.{kind}: {column!r} is no canonical column of any source{nearest(str(column), canonical)}; known: {', '.join(canonical)}"
+        f"features.{kind}: {column!r} is no canonical column of any source{nearest(column, canonical)}; "
+        f"known: {', '.join(canonical)}"
         for kind, column in named
         if isinstance(column, str) and column not in canonical
     ]

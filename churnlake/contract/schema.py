@@ -8,17 +8,82 @@ from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 NAME = r"[a-z][a-z0-9_]{0,39}"
 COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
 TYPE = r"text|int|bigint|double|boolean|date|timestamp|decimal\(([1-9]|[12]\d|3[0-8]),([0-9]|[12]\d|3[0-8])\)"
+CURRENCY = "[A-Z]{3}"
+
+# Columns that stand beside a file's own while its lines are sorted into buckets.
+RESERVED_IN_FILES = frozenset(
+    {
+        "delivery_id", "row_hash", "corrupt_record", "known_date", "known_month", "raw_row", "bad_types",
+        "source_reasons", "ignored", "file", "_metadata",
+    }
+)  # fmt: skip
+# Columns that the lake's own tables hold beside the canonical ones.
+RESERVED_COLUMNS = frozenset(
+    {
+        "source", "delivery_id", "row_hash", "known_date", "known_month", "raw_row", "bad_types", "source_reasons",
+        "ignored", "typed", "broken", "choice", "bucket", "reasons", "event_date", "is_activity", "sign",
+        "typed_digest", "off_day", "business_date", "events", "activity",
+    }
+)  # fmt: skip
+# A `by` value is part of feature names: these would name two features alike, and `other` is what all others count as.
+RESERVED_VALUES = frozenset({"other", "activity", "rows"})
+
+
+def _no_number(value: object) -> object:
+    # pydantic reads a bare number as seconds since 1970.
+    digits = value.strip().lstrip("+-").replace(".", "") if isinstance(value, str) else ""
+    if isinstance(value, int | float) or digits.isdigit():
+        raise ValueError(f"must be a date such as '2010-12-01' or a time such as '05:00', in quotes; got {value!r}")
+    return value
+
+
+def _no_zone(value: time) -> time:
+    if value.tzinfo is not None:
+        raise ValueError(f"must be a local time of the contract's zone, such as '05:00'; got {value.isoformat()!r}")
+    return value
+
+
+def _not_taken(taken: frozenset[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if landed_column(name).lower() in taken:
+            raise ValueError(
+                f"{name!r} is the name of a column of the lake's own; choose another; taken: {', '.join(sorted(taken))}"
+            )
+        return name
+
+    return AfterValidator(check)
+
+
+def _fits_its_digits(kind: str) -> str:
+    digits, _, decimals = kind.removeprefix("decimal(").removesuffix(")").partition(",")
+    if decimals and int(decimals) > int(digits):
+        raise ValueError(f"has more decimals than digits; write decimal(digits,decimals); got {kind!r}")
+    return kind
+
 
 Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-ColumnName = Annotated[str, Field(pattern=f"^{COLUMN}$")]
-ColumnType = Annotated[str, Field(pattern=f"^({TYPE})$")]
-Days = Annotated[int, Field(ge=0, le=3_660)]
-SomeDays = Annotated[int, Field(ge=1, le=3_660)]
+FileColumn = Annotated[str, Field(pattern=f"^{COLUMN}$"), _not_taken(RESERVED_IN_FILES)]
+CanonicalColumn = Annotated[Name, _not_taken(RESERVED_COLUMNS)]
+ColumnType = Annotated[str, Field(pattern=f"^({TYPE})$"), AfterValidator(_fits_its_digits)]
+Whole = Annotated[int, Field(strict=True)]
+Days = Annotated[Whole, Field(ge=0, le=3_660)]
+SomeDays = Annotated[Whole, Field(ge=1, le=3_660)]
+Day = Annotated[date, BeforeValidator(_no_number)]
+LocalTime = Annotated[time, BeforeValidator(_no_number), AfterValidator(_no_zone)]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
@@ -32,9 +97,9 @@ class Head(_Part):
     """`[contract]`: who this data set is."""
 
     name: Name
-    version: Annotated[int, Field(ge=1)] = 1
+    version: Annotated[Whole, Field(ge=1)] = 1
     timezone: str
-    currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
+    currency: Annotated[str, Field(pattern=f"^{CURRENCY}$")]
     unit: Name = "customer"
 
     @field_validator("timezone")
@@ -48,17 +113,17 @@ class Head(_Part):
 class CalendarRules(_Part):
     """`[calendar]`: which business dates are due, and when."""
 
-    starts_on: date
+    starts_on: Day
     clock: Literal["today", "replay"] = "today"
-    expected_by: time = time(5, 0)
-    max_catchup_days: Annotated[int, Field(ge=1, le=366)] = 14
+    expected_by: LocalTime = time(5, 0)
+    max_catchup_days: Annotated[Whole, Field(ge=1, le=366)] = 14
 
 
 class Closed(_Part):
     """Days on which no file is right."""
 
     weekdays: tuple[Weekday, ...] = ()
-    dates: tuple[date, ...] = ()
+    dates: tuple[Day, ...] = ()
 
     def covers(self, day: date) -> bool:
         return WEEKDAYS[day.weekday()] in self.weekdays or day in self.dates
@@ -78,22 +143,36 @@ class Source(_Part):
     delivery: Literal["daily"] = "daily"
     path: str
     format: Literal["csv"] = "csv"
-    separator: Annotated[str, Field(min_length=1, max_length=1)] = ","
+    separator: str = ","
     closed: Closed = Closed()
     on_missing: Literal["wait", "warn"] = "wait"
     max_late_days: Days = 35
     max_early_days: Days = 0
-    types: dict[ColumnName, ColumnType] = Field(min_length=1)
+    types: dict[FileColumn, ColumnType] = Field(min_length=1)
     ignore: tuple[Ignore, ...] = ()
     duplicates: Literal["drop", "keep"] = "drop"
-    columns: dict[Name, str]
+    columns: dict[CanonicalColumn, str]
 
     @field_validator("path")
     @classmethod
     def _names_its_date(cls, path: str) -> str:
         if path.count("{business_date}") != 1:
-            raise ValueError(f"must hold {{business_date}} exactly once, where the date stands in the file's path; got {path!r}")
+            raise ValueError(
+                f"must hold {{business_date}} exactly once, where the date stands in the file's path; got {path!r}"
+            )
+        if path.startswith("/") or ".." in path.split("/"):
+            raise ValueError(f"must lie below the contract's folder: no leading / and no ..; got {path!r}")
+        rest = path.replace("{business_date}", "")
+        if "**" in rest or any(sign in rest for sign in "{}[]?\\"):
+            raise ValueError(f"may hold * for any part of one name, but no ** ? [ ] {{ }} or backslash; got {path!r}")
         return path
+
+    @field_validator("separator")
+    @classmethod
+    def _is_one_character(cls, separator: str) -> str:
+        if len(separator) != 1 or separator in '"\r\n\\':
+            raise ValueError(f"must be one character, no quote, backslash or line end; got {separator!r}")
+        return separator
 
     @field_validator("types")
     @classmethod
@@ -125,7 +204,7 @@ class Measure(_Part):
     """A numeric canonical column, kept as an integer of `scale` decimals so that sums are exact."""
 
     name: Name
-    scale: Annotated[int, Field(ge=0, le=6)] = 0
+    scale: Annotated[Whole, Field(ge=0, le=6)] = 0
 
 
 class By(_Part):
@@ -150,6 +229,35 @@ class FeatureRules(_Part):
             raise ValueError(f"must grow, each window once; got {list(windows)}")
         return windows
 
+    @field_validator("by")
+    @classmethod
+    def _count_apart(cls, by: tuple[By, ...]) -> tuple[By, ...]:
+        values = [value for one in by for value in one.values]
+        taken = sorted(RESERVED_VALUES & set(values))
+        repeated = sorted({value for value in values if values.count(value) > 1})
+        if taken:
+            raise ValueError(
+                f"the value {taken[0]!r} would name two features alike; give it another name where the column is mapped"
+            )
+        if repeated:
+            raise ValueError(f"the value {repeated[0]!r} stands twice; each value names features of its own")
+        return by
+
+    @model_validator(mode="after")
+    def _name_columns_once(self) -> "FeatureRules":
+        measures, texts = [one.name for one in self.measures], [one.column for one in self.by]
+        twice = sorted(
+            {name for names in (measures, texts, self.distinct) for name in names if list(names).count(name) > 1}
+        )
+        both = sorted(set(measures) & {*texts, *self.distinct})
+        if twice:
+            raise ValueError(f"{twice[0]!r} stands twice in one list; name it once")
+        if both:
+            raise ValueError(
+                f"{both[0]!r} is a measure and is counted by value; it can be a number or a text, not both"
+            )
+        return self
+
     @property
     def longest_window(self) -> int:
         return self.windows_days[-1]
@@ -164,10 +272,10 @@ class TrainingRules(_Part):
     """`[training]`: the protocol's settings that a contract may change."""
 
     cutoff_spacing_days: SomeDays | None = None
-    max_cutoffs: Annotated[int, Field(ge=1, le=60)] = 24
-    minimum_outcomes: Annotated[int, Field(ge=20)] = 100
-    row_budget: Annotated[int, Field(ge=1_000)] = 2_000_000
-    seed: int = 0
+    max_cutoffs: Annotated[Whole, Field(ge=1, le=60)] = 24
+    minimum_outcomes: Annotated[Whole, Field(ge=20)] = 100
+    row_budget: Annotated[Whole, Field(ge=1_000)] = 2_000_000
+    seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = 0
 
 
 class DecisionRules(_Part):
@@ -245,7 +353,14 @@ class Contract(_Part):
     def typed_digest(self, source: str) -> str:
         """sha256 of what gives the typed rows of a source their meaning."""
         rules = self.sources[source].model_dump(mode="json", include={"columns", "types", "ignore", "duplicates"})
-        return _digest({"source": rules, "activity": self.churn.activity, "timezone": self.timezone, "features": self._tile_rules()})
+        return _digest(
+            {
+                "source": rules,
+                "activity": self.churn.activity,
+                "timezone": self.timezone,
+                "features": self._tile_rules(),
+            }
+        )
 
     def _tile_rules(self) -> object:
         return self.features.model_dump(mode="json", include={"measures", "distinct", "by"})
