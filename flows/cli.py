@@ -183,6 +183,19 @@ def sql(
 
 
 @app.command()
+def report(
+    contract: ContractArgument, date: Annotated[datetime | None, DateOption] = None, *, as_json: JsonOption = False
+) -> None:
+    """The nightly page again, for --date or the newest published date."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.standing import rewrite_page
+
+        page = rewrite_page(_open(contract, settings), date.date() if date else None)
+        terminal.document({"page": str(page), "exit_code": 0})
+        terminal.say(str(page))
+
+
+@app.command()
 def doctor(*, as_json: JsonOption = False) -> None:
     """Java, jars, disk, memory, lakes, warehouse and ports: each problem with its fix."""
     with verb(as_json=as_json) as (terminal, settings):

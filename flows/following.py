@@ -69,7 +69,7 @@ def finish_run(run_id: str) -> Run:
     if shift.running is None:
         raise LookupError(f"no job of {run_id} runs in this process")
     run = shift.running.finished(shift.ledger.run(run_id))
-    shift.runs.append(run)
+    shift.finish(run)
     artifacts.show_run(shift, run)
     return run
 

@@ -160,6 +160,19 @@ class Shift:
             )
         return newest
 
+    def finish(self, run: Run) -> None:
+        """Keeps a finished run, and writes the page of a published night."""
+        self.runs.append(run)
+        if run.state != "published":
+            return
+        from churnlake.report import write_page
+
+        try:
+            write_page(self.settings, run.contract, run.business_date)
+        except Exception as problem:  # noqa: BLE001 - whatever becomes of its page, the night is published
+            fix = f"`churnlake report {self.contract.path} --date {run.business_date}`"
+            self.said.append(f"{run.business_date} has no page: {problem}; try {fix}")
+
     def published(self) -> list[Run]:
         """The nights this shift published."""
         return [run for run in self.runs if run.kind == "night" and run.state == "published"]
@@ -238,4 +251,4 @@ def carry_out(shift: Shift) -> None:
                 for stage in STAGES[application.kind]:
                     for change in progress.stage(run, stage):
                         shift.tell(run, change)
-                shift.runs.append(progress.finished(run))
+                shift.finish(progress.finished(run))

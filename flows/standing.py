@@ -2,6 +2,7 @@
 
 from dataclasses import asdict, dataclass
 from datetime import date, time, timedelta
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from churnlake.due import newest_date, what_is_due
@@ -112,6 +113,22 @@ def show_standing(terminal: Terminal, standing: Standing, *, check: bool) -> int
     if rows:
         terminal.table(("date", "state", "run", "owner", "why"), rows)
     return code
+
+
+def rewrite_page(shift: Shift, business_date: date | None) -> Path:
+    """Writes the page of a published date, by default the newest, over an earlier one.
+
+    Raises:
+        UsageError: The date is not published, or none is.
+    """
+    from churnlake.report import write_page
+
+    day = business_date or shift.publications.newest(shift.contract.name)
+    if day is None:
+        raise UsageError(
+            f"{shift.contract.name}: nothing is published yet", next_step=f"`churnlake run {shift.contract.path}`"
+        )
+    return write_page(shift.settings, shift.contract.name, day)
 
 
 def show_models(terminal: Terminal, shift: Shift) -> None:

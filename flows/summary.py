@@ -78,6 +78,8 @@ def show_shift(terminal: Terminal, shift: Shift) -> None:
             f"model version {tally.model_version}; run {run.run_id}"
         )
     if shift.published():
+        for line in shift.said:
+            terminal.say(line)
         show_most_at_risk(terminal, shift)
         show_next(terminal, shift)
 

@@ -48,7 +48,7 @@ def verbs() -> dict[str, Any]:
 
 def test_every_verb_is_there_takes_json_and_says_what_it_does() -> None:
     """The list is the design's; a verb without --json cannot be scripted."""
-    assert {"run", "backfill", "train", "models", "check", "status", "sql", "doctor", "up"} <= set(verbs())
+    assert {"run", "backfill", "train", "models", "check", "status", "sql", "report", "doctor", "up"} <= set(verbs())
     for name, verb in verbs().items():
         options = {option for parameter in verb.params for option in parameter.opts}
         assert "--json" in options, name
@@ -209,3 +209,27 @@ def test_models_lists_versions_with_quality_and_gate(
 def test_cells_are_written_for_eyes(value: object, expected: str) -> None:
     """Nothing for null, thousands apart, three decimals."""
     assert in_words(value) == expected
+
+
+def test_a_published_night_has_its_page_and_report_writes_it_again(
+    churnlake: Call, planned: OpenShift, settings: Settings, contract_path: Path
+) -> None:
+    """The page is a file of its own; losing it loses nothing."""
+    assert churnlake("report", str(contract_path))[0] == 2
+    carry_out(planned())
+    page = settings.reports / "online_retail" / "2011-11-28.html"
+    page.unlink()
+    code, out, _ = churnlake("report", str(contract_path))
+    assert (code, out.strip()) == (0, str(page))
+    assert "2011-11-28" in page.read_text()
+    assert churnlake("report", str(contract_path), "--date", "2011-11-27")[0] == 2
+
+
+def test_a_page_that_cannot_be_written_does_not_unpublish_its_night(planned: OpenShift, settings: Settings) -> None:
+    """It is told, with the command that writes it later."""
+    settings.home.mkdir(parents=True)
+    settings.reports.write_text("a file where the folder should be")
+    shift = planned()
+    carry_out(shift)
+    assert [run.state for run in shift.published()] == ["published"]
+    assert any("has no page" in line and "churnlake report" in line for line in shift.said)
