@@ -1,7 +1,8 @@
 """The gate on a batch: Great Expectations judges a suite over a frame; an exception inside it counts as a "no"."""
 
 import os
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pyspark.sql import DataFrame
@@ -42,7 +43,7 @@ def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
     # GX's own caching makes a batch 3 to 5 times slower; the caller has cached what is dear.
     batches = context.data_sources.add_spark(name=suite.name, persist=False)
     batch = batches.add_dataframe_asset(name=suite.name).add_batch_definition_whole_dataframe("whole")
-    given = [{**one, "id": f"00000000-0000-0000-0000-{place:012d}"} for place, one in enumerate(suite.expectations)]
+    given = list(suite.expectations)
     held = context.suites.add(gx.ExpectationSuite(name=suite.name, expectations=given))
     if len(held.expectations) != len(given):
         raise DataRefusedError(
@@ -53,17 +54,27 @@ def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
     # Counts without sample queries: the samples are in quarantine.
     result_format = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
     results = validation.run(batch_parameters={"dataframe": frame}, result_format=result_format).results
-    return _in_order(suite, results)
+    return _in_order(suite.name, [str(one.id) for one in held.expectations], results)
 
 
-def _in_order(suite: Suite, results: list[Any]) -> list[Verdict]:
-    # GX answers grouped by column, so results are matched by the id given above.
+def _in_order(suite: str, ids: list[str], results: list[Any]) -> list[Verdict]:
+    """GX answers grouped by column: results are matched by the ids it gave when it took the suite in."""
     by_id = {result.expectation_config.id: result for result in results}
-    if len(by_id) != len(suite.expectations):
-        raise DataRefusedError(
-            f"suite {suite.name}: {len(by_id)} of {len(suite.expectations)} expectations were judged"
+    if set(by_id) != set(ids):
+        raise DataRefusedError(f"suite {suite}: {len(by_id)} of {len(ids)} expectations were judged")
+    return _named_apart([_verdict(suite, by_id[one]) for one in ids])
+
+
+def _named_apart(verdicts: list[Verdict]) -> list[Verdict]:
+    """Two expectations of one type on one column get names of their own: a record keeps one result under each name."""
+    met: Counter[str] = Counter()
+    apart = []
+    for verdict in verdicts:
+        met[verdict.name] += 1
+        apart.append(
+            verdict if met[verdict.name] == 1 else replace(verdict, name=f"{verdict.name}.{met[verdict.name]}")
         )
-    return [_verdict(suite.name, result) for _, result in sorted(by_id.items())]
+    return apart
 
 
 def _verdict(suite: str, result: Any) -> Verdict:
