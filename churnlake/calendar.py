@@ -115,8 +115,8 @@ def cutoff_spacing(horizon_days: int) -> int:
 def training_schedule(first: date, complete: date, maturity_days: int, spacing_days: int, max_cutoffs: int) -> Schedule:
     """Mature cutoffs for training and test.
 
-    Tests are the newest mature cutoffs; a whole maturity lies between the last training cutoff and the first test, so that
-    no training label overlaps a test's observation. `first` is the oldest date whose features can be trusted.
+    Tests are the newest mature cutoffs; a whole maturity lies between the last training cutoff and the first test, so
+    that no training label overlaps a test's observation. `first` is the oldest date whose features can be trusted.
     """
     newest = complete - timedelta(days=maturity_days)
     spacing = timedelta(days=spacing_days)
@@ -148,7 +148,7 @@ def settled_on(delivered: date | None, slot: date, max_late_days: int) -> date:
 def label_known_on(business_date: date, maturity_days: int, settled: Mapping[date, date]) -> date:
     """L: the first date at which the label of `business_date` is known for good.
 
-    `settled` gives for each due slot when it was settled. L is the first date L >= D+M on which every slot up to D+M is settled.
+    `settled` gives for each due slot when it was settled. L is the first date >= D+M on which every slot up to D+M is.
     """
     matures = matures_on(business_date, maturity_days)
     return max([matures, *(when for slot, when in settled.items() if slot <= matures)])

@@ -7,7 +7,7 @@ def definition_rows(contract: Contract) -> list[dict[str, object]]:
     """Rows of the warehouse table `definition`, in reading order."""
     churn, unit = contract.churn, contract.unit
     first, last = churn.gap_days + 1, churn.gap_days + churn.horizon_days
-    bands = ", ".join(f"{name} to {share:.0%}" for name, share in contract.decision.bands.items())
+    bands = ", ".join(f"{name} to {share * 100:g}%" for name, share in contract.decision.bands.items())
     lines = (
         ("unit", unit, f"One score is about one {unit}."),
         (

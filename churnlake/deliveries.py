@@ -1,5 +1,6 @@
 """Deliveries: the files of a source, found by their path and inspected before any engine reads them."""
 
+import codecs
 import csv
 import gzip
 import hashlib
@@ -17,6 +18,7 @@ from churnlake.errors import DataRefusedError
 _CHUNK = 1 << 20
 # First bytes that name a format other than delimited text.
 _SIGNATURES = (
+    (b"\x1f\x8b", "gzip data", "name it .gz"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
     (b"PAR1", "a Parquet file", "deliver CSV, as the contract says"),
     (b"\xff\xfe", "UTF-16 text (byte mark FF FE)", "save it as UTF-8"),
@@ -64,7 +66,9 @@ def find_files(contract: Contract, name: str) -> tuple[File, ...]:
             continue
         slot = _slot(relative, match["business_date"])
         if slot in by_slot:
-            raise DataRefusedError(f"{relative} and {by_slot[slot].path} are both for {slot}", next_step="keep one of them")
+            raise DataRefusedError(
+                f"{relative} and {by_slot[slot].path} are both for {slot}", next_step="keep one of them"
+            )
         by_slot[slot] = File(name, relative, slot)
     return tuple(by_slot[slot] for slot in sorted(by_slot))
 
@@ -73,49 +77,79 @@ def _slot(path: str, text: str) -> date:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        raise DataRefusedError(f"{path}: {text} is no date", next_step="name the file after the day it is for") from None
+        raise DataRefusedError(
+            f"{path}: {text} is no date", next_step="name the file after the day it is for"
+        ) from None
 
 
 def inspect(path: Path, source: Source) -> Inspected:
     """Reads the file once, whole: size, sha256, and whether it is what the contract says it is."""
     digest = hashlib.sha256()
     size = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return Inspected(size, digest.hexdigest(), tuple(_problems(path, size, source)))
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+                size += len(chunk)
+        problems = tuple(_problems(path, size, source))
+    except OSError as problem:
+        problems = (f"cannot be read ({problem.strerror or problem}): check its owner and rights",)
+    return Inspected(size, digest.hexdigest(), problems)
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What reading a file to its end told: its first 64 KB, whether anything stands below its header, wrong bytes."""
+
+    head: bytes
+    has_rows: bool
+    wrong_byte: int | None
 
 
 def _problems(path: Path, size: int, source: Source) -> Iterator[str]:
     if size == 0:
-        yield "is empty (0 bytes)"
+        yield "is empty (0 bytes): deliver it again"
         return
     try:
-        head, lines = _head_and_lines(path)
-    except (OSError, EOFError, zlib.error) as problem:
-        yield f"cannot be unpacked: {problem}"
+        content = _read_through(path)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
+        yield f"cannot be unpacked ({problem}): it is broken or no gzip file; deliver it again"
         return
-    alien = _alien_format(head)
-    if alien:
-        yield alien
+    alien = _alien_format(content.head)
+    if alien or not content.head.strip():
+        yield alien or "is empty once unpacked: deliver it again"
         return
-    yield from _header_problems(head, source)
-    if lines < 2:
-        yield "has a header and no rows"
+    if content.wrong_byte is not None:
+        yield f"is not UTF-8 text (first at byte {content.wrong_byte:,}): save it as UTF-8"
+        return
+    yield from _header_problems(content.head, source)
+    if not content.has_rows:
+        yield "has a header and no rows: deliver it with its rows, or declare the day closed"
 
 
-def _head_and_lines(path: Path) -> tuple[bytes, int]:
-    """The first 64 KB unpacked, and the number of lines (2 means 'at least two'); reads to the end, so gzip checks its sum."""
-    opened = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    with opened as file:
+def _read_through(path: Path) -> _Content:
+    """Reads to the end: gzip checks its sum there, and one wrong byte may stand anywhere."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    read, wrong, has_rows = 0, None, False
+    with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
         head = file.read(1 << 16)
-        lines = len(head.rstrip(b"\r\n").splitlines())
-        while path.suffix == ".gz" and (more := file.read(_CHUNK)):
-            lines += 2 if more.strip() else 0
-        if path.suffix != ".gz" and lines < 2:
-            lines += 2 if file.read(1) else 0
-    return head, lines
+        has_rows = len(head.strip(b"\r\n").splitlines()) > 1
+        chunk = head
+        while chunk:
+            has_rows = has_rows or (read > 0 and bool(chunk.strip()))
+            wrong = _wrong_byte(decoder, chunk, read) if wrong is None else wrong
+            read += len(chunk)
+            chunk = file.read(_CHUNK)
+    return _Content(head, has_rows, _wrong_byte(decoder, b"", read, final=True) if wrong is None else wrong)
+
+
+def _wrong_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, before: int, *, final: bool = False) -> int | None:
+    pending = len(decoder.getstate()[0])
+    try:
+        decoder.decode(chunk, final)
+    except UnicodeDecodeError as problem:
+        return before - pending + problem.start
+    return None
 
 
 def _alien_format(head: bytes) -> str | None:
@@ -124,29 +158,27 @@ def _alien_format(head: bytes) -> str | None:
             return f"is {name}, not CSV text: {advice}"
     if b"\x00" in head:
         return "is binary (it holds NUL bytes), not CSV text: deliver CSV, as the contract says"
-    if head.lstrip()[:1] in (b"{", b"["):
+    if head.removeprefix(codecs.BOM_UTF8).lstrip()[:1] in (b"{", b"["):
         return "looks like JSON, not CSV text: deliver CSV, as the contract says"
     return None
 
 
 def _header_problems(head: bytes, source: Source) -> Iterator[str]:
-    try:
-        text = head.decode("utf-8-sig", errors="strict" if len(head) < (1 << 16) else "ignore")
-    except UnicodeDecodeError as problem:
-        yield f"is not UTF-8 (byte {head[problem.start]:#04x} at {problem.start}): save it as UTF-8"
-        return
-    header = next(csv.reader(io.StringIO(text), delimiter=source.separator), [])
+    # The head may end inside a character; whether the text is UTF-8 was judged before.
+    text = head.decode("utf-8-sig", errors="ignore")
+    # newline="": the reader itself knows all three line ends.
+    header = next(csv.reader(io.StringIO(text, newline=""), delimiter=source.separator), [])
     expected = list(source.types)
     if header == expected:
         return
     missing = [name for name in expected if name not in header]
     extra = [name for name in header if name not in expected]
-    repeated = sorted({name for name in header if header.count(name) > 1})
     for name in missing:
         yield f"column {name!r} is missing{nearest(name, extra)}".replace("did you mean", "was it renamed to")
-    for name in extra:
-        yield f"column {name!r} is not in the contract"
+    for name in dict.fromkeys(extra):
+        yield f"column {name!r} is not in the contract; known: {', '.join(expected)}"
+    repeated = sorted({name for name in header if header.count(name) > 1})
     for name in repeated:
-        yield f"column {name!r} stands twice in the header"
+        yield f"column {name!r} stands {header.count(name)} times in the header"
     if not (missing or extra or repeated):
         yield f"columns are in another order: {', '.join(header)}; the contract says {', '.join(expected)}"

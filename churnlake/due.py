@@ -9,7 +9,7 @@ from churnlake.deliveries import find_files
 
 
 def newest_date(contract: Contract, now: datetime) -> date | None:
-    """The newest business date that has ended: yesterday, or under the replay clock the newest delivered date (None: no file)."""
+    """The newest date that has ended: yesterday, or under the replay clock the newest delivered one (None: no file)."""
     if contract.calendar.clock == "today":
         return calendar.newest_ended_date(now, contract.timezone)
     return max((file.slot for name in contract.sources for file in find_files(contract, name)), default=None)

@@ -34,7 +34,7 @@ class ContractError(UsageError):
 
 
 class DataRefusedError(ChurnlakeError):
-    """Raised when a delivery cannot be used: header, types, binary, empty, broken, failed gate, missing past its time."""
+    """Raised when a delivery cannot be used: header, binary, empty, broken, failed gate, missing past its time."""
 
     exit_code = 3
 
@@ -46,7 +46,7 @@ class WaitingForDelivery(ChurnlakeError):  # noqa: N818 - a state, not a fault: 
 
 
 class ModelRefusedError(ChurnlakeError):
-    """Raised when no model may be used: none registered and none trainable, refused by the gate, or its digest differs."""
+    """Raised when no model may be used: none registered or trainable, refused by the gate, or its digest differs."""
 
     exit_code = 4
 

@@ -1,11 +1,13 @@
 """One frozen Settings, read from CHURNLAKE_* variables at the edge and handed down in slices."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from churnlake.errors import UsageError
+from churnlake.failpoints import POINTS
 
 KNOWN_VARIABLES = frozenset({"HOME", "CORES", "DRIVER_MEMORY", "JARS", "FAILPOINT", "NOW"})
 
@@ -29,20 +31,18 @@ class Settings:
             UsageError: A CHURNLAKE_* variable is unknown or its value does not fit.
         """
         variables = os.environ if environ is None else environ
-        given = {key.removeprefix("CHURNLAKE_"): value for key, value in variables.items() if key.startswith("CHURNLAKE_")}
-        unknown = sorted(set(given) - KNOWN_VARIABLES)
-        if unknown:
-            raise UsageError(
-                f"unknown setting{'s' if len(unknown) > 1 else ''} {', '.join('CHURNLAKE_' + name for name in unknown)}; "
-                f"known: {', '.join('CHURNLAKE_' + name for name in sorted(KNOWN_VARIABLES))}",
-                next_step="unset it or correct its name",
-            )
+        given = {
+            key.removeprefix("CHURNLAKE_"): value for key, value in variables.items() if key.startswith("CHURNLAKE_")
+        }
+        problems = [*_unknown(given), *_misfits(given)]
+        if problems:
+            raise UsageError("\n  - ".join(["settings do not fit:", *problems]), next_step="correct or unset them")
         folder = Path.cwd() if cwd is None else cwd
         checkout = Path(__file__).resolve().parent.parent
         return cls(
             home=Path(given.get("HOME") or folder / ".churnlake").resolve(),
             jars=Path(given.get("JARS") or checkout / ".jars").resolve(),
-            cores=_positive_int("CHURNLAKE_CORES", given.get("CORES"), default=2),
+            cores=int(given.get("CORES") or 2),
             driver_memory=given.get("DRIVER_MEMORY") or "2g",
             failpoint=given.get("FAILPOINT") or None,
             now=given.get("NOW") or None,
@@ -79,9 +79,23 @@ class Settings:
         return self.home / "runs" / run_id / str(attempt)
 
 
-def _positive_int(name: str, text: str | None, default: int) -> int:
-    if not text:
-        return default
-    if not text.isdecimal() or int(text) < 1:
-        raise UsageError(f"{name} must be a whole number of at least 1; got {text!r}", next_step=f"export {name}={default}")
-    return int(text)
+def _unknown(given: Mapping[str, str]) -> list[str]:
+    known = ", ".join(f"CHURNLAKE_{name}" for name in sorted(KNOWN_VARIABLES))
+    unknown = sorted(set(given) - KNOWN_VARIABLES)
+    return [f"unknown setting CHURNLAKE_{name}; known: {known}" for name in unknown]
+
+
+def _misfits(given: Mapping[str, str]) -> list[str]:
+    """Values that would only be found out in the middle of a night."""
+    return [
+        f"CHURNLAKE_{name} must be {wanted}; got {given[name]!r}"
+        for name, (pattern, wanted) in _SHAPES.items()
+        if given.get(name) and not re.fullmatch(pattern, given[name])
+    ]
+
+
+_SHAPES = {
+    "CORES": ("[1-9][0-9]{0,3}", "a whole number of at least 1, such as 2"),
+    "DRIVER_MEMORY": ("[1-9][0-9]*[mg]", "a whole number with m or g behind it, such as 2g"),
+    "FAILPOINT": ("|".join(map(re.escape, POINTS)), f"one of {', '.join(POINTS)}"),
+}

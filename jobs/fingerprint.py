@@ -1,4 +1,4 @@
-"""The fingerprint of a run: what a publication was made of, one short digest per part, so that a difference has a name."""
+"""The fingerprint of a run: what it was made of, one short digest per part, so that a difference has a name."""
 
 import hashlib
 from collections.abc import Iterable

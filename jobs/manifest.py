@@ -47,6 +47,8 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
             if file.slot < oldest:
                 checks += [_too_late(file, source)] if file.slot not in ingested else []
             else:
+                closed = file.slot not in ingested and source.closed.covers(file.slot)
+                checks += [_on_closed_day(file)] if closed else []
                 new += _inspected(contract, file, ingested.get(file.slot), sealed, problems)
         missing += [
             (name, slot)
@@ -68,7 +70,8 @@ def _inspected(
         return []  # the same bytes again: nothing to do
     if ingested is not None:
         problems.append(
-            f"{file.path}: was taken in with other bytes (sha256 {ingested.sha256[:12]}..., now {report.sha256[:12]}...); put the first version back"
+            f"{file.path}: was taken in with other bytes (sha256 {ingested.sha256[:12]}..., "
+            f"now {report.sha256[:12]}...); put the first version back"
         )
         return []
     problems += [f"{file.path}: {problem}" for problem in report.problems]
@@ -99,13 +102,23 @@ def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date)
     if not waited:
         return None
     named = ", ".join(f"{contract.sources[name].path.format(business_date=slot)} ({name})" for name, slot in waited[:5])
-    return f"{business_date} waits for {len(waited)} missing file{'s' if len(waited) > 1 else ''}: {named}{' ...' if len(waited) > 5 else ''}"
+    count = f"{len(waited)} missing file{'s' if len(waited) > 1 else ''}"
+    return f"{business_date} waits for {count}: {named}{' ...' if len(waited) > 5 else ''}"
 
 
 def _missing(contract: Contract, source: Source, business_date: date, present: set[date]) -> list[date]:
     oldest = max(contract.calendar.starts_on, calendar.given_up_before(business_date, source.max_late_days))
     due = calendar.due_slots(DayRange(oldest, business_date), source.closed.covers)
     return [slot for slot in due if slot not in present]
+
+
+def _on_closed_day(file: File) -> CheckResult:
+    """No file is right on a closed day, but one that came holds facts: it is taken in, and shown."""
+    return CheckResult(
+        "floor", file.source, f"closed_day.{file.slot}", "warning", False,
+        f"{file.path} came for a day the contract calls closed",
+        "no file; if the source was open that day, take it out of `closed` in the contract",
+    )  # fmt: skip
 
 
 def _too_late(file: File, source: Source) -> CheckResult:
