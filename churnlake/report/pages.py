@@ -3,14 +3,15 @@
 import secrets
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from churnlake.contract import Contract, load_contract
-from churnlake.errors import UnavailableError
+from churnlake.contract import load_contract
+from churnlake.errors import UnavailableError, UsageError
 from churnlake.ledger import Ledger
 from churnlake.report import plots
 from churnlake.report.night import Night, read_night
@@ -39,7 +40,6 @@ def write_page(settings: Settings, contract_name: str, business_date: date) -> P
     Raises:
         UsageError: The date is not published.
         ConflictError: The date was published again while the page was made.
-        ContractError: The contract's file, which says when the night is expected, does not fit any more.
         UnavailableError: The page cannot be written.
     """
     night = read_night(settings.warehouse, contract_name, business_date)
@@ -73,12 +73,17 @@ def write_index(settings: Settings) -> Path:
 
 
 def _deadlines(ledger: Ledger) -> dict[str, Deadline]:
-    """By when each contract expects its nights; a contract whose file is gone has none here."""
-    known = [contract for contract in ledger.contracts() if Path(contract.path).is_file()]
-    return {contract.name: _deadline(load_contract(Path(contract.path))) for contract in known}
+    """By when each contract expects its nights. One that cannot be read has none, which its verdict says."""
+    deadlines = {known.name: _deadline(Path(known.path)) for known in ledger.contracts()}
+    return {name: deadline for name, deadline in deadlines.items() if deadline is not None}
 
 
-def _deadline(contract: Contract) -> Deadline:
+def _deadline(path: Path) -> Deadline | None:
+    try:
+        contract = load_contract(path)
+    except UsageError:
+        # The night is published: one team's half-edited contract must not cost every team its page.
+        return None
     rules = contract.calendar
     return Deadline(None if rules.clock == "replay" else rules.expected_by, contract.timezone)
 
@@ -112,16 +117,21 @@ def _link(reports: Path, standing: Standing) -> str | None:
 
 
 def _render(template: str, **shown: object) -> str:
-    environment = Environment(
+    return _templates().get_template(template).render(**shown)
+
+
+@cache
+def _templates() -> Environment:
+    templates = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,  # whatever a delivery, a contract or a model says stays text
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.globals |= {"number": number, "marks": MARKS}
-    environment.filters |= {"moment": moment, "share": share, "words": words}
-    return environment.get_template(template).render(**shown)
+    templates.globals |= {"number": number, "marks": MARKS}
+    templates.filters |= {"moment": moment, "share": share, "words": words}
+    return templates
 
 
 def number(name: str, value: float | None, shape: str = ",d", unit: str = "") -> Markup:

@@ -27,6 +27,8 @@ def histogram(bins: Sequence[Bin], bands: Sequence[Band], unit: str) -> Markup:
         "text.parse_math": False,  # a dollar in a band's name is a dollar
         "font.size": 9.5,
         "text.color": INK,
+        "figure.facecolor": "none",
+        "axes.facecolor": "none",
         "axes.edgecolor": FAINT,
         "axes.labelcolor": INK,
         "xtick.color": INK,
@@ -64,15 +66,16 @@ def _draw(axes: Any, bins: Sequence[Bin], bands: Sequence[Band]) -> None:
     axes.set_ylim(0, top * 1.16)
     # The last band begins at the lowest probability there is, which needs no mark.
     for height, band in zip((1.15, 1.08, 1.01), bands[:-1], strict=False):
-        axes.axvline(band.lowest, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
+        axes.vlines(band.lowest, 0, top * height, color=INK, linewidth=0.9, linestyle=(0, (3, 2)))
         label = f"{band.name} from {band.lowest:.0%} "
-        axes.text(band.lowest, top * height, label, ha="right", va="top", fontsize=8.5)
+        axes.text(band.lowest, top * height, label, ha="right", va="top", fontsize=9)
 
 
 def _in_page(svg: str) -> Markup:
     """The drawing without what only a file needs, coloured by the page."""
     body = svg[svg.index("<svg") :]
-    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    # Its style rule would reach beyond the picture; the page's own sheet says the same for the picture alone.
+    body = re.sub(r"<(metadata|style)\b.*?</\1>", "", body, flags=re.DOTALL)
     body = re.sub(r'<svg [^>]*?viewBox="([^"]+)"[^>]*>', r'<svg viewBox="\1" focusable="false">', body, count=1)
     for stand_in, colour in COLOURS.items():
         body = body.replace(stand_in, colour)

@@ -79,8 +79,8 @@ def is_late(standing: Standing, deadline: Deadline | None) -> bool | None:
 def _freshness(standing: Standing, deadline: Deadline | None) -> Iterator[Finding]:
     behind = (standing.business_date - standing.data_through).days
     if behind > 0:
-        days = "the last day" if behind == 1 else f"the last {behind} days"
-        yield Finding(Light.AMBER, f"Data are complete only through {standing.data_through}: {days} lack a delivery.")
+        days = "the last day lacks" if behind == 1 else f"the last {behind} days lack"
+        yield Finding(Light.AMBER, f"Data are complete only through {standing.data_through}: {days} a delivery.")
     else:
         yield Finding(Light.GREEN, f"Data are complete through {standing.data_through}.")
     yield _punctuality(standing, deadline)
@@ -91,7 +91,9 @@ def _freshness(standing: Standing, deadline: Deadline | None) -> Iterator[Findin
 
 def _punctuality(standing: Standing, deadline: Deadline | None) -> Finding:
     if deadline is None:
-        return Finding(Light.AMBER, "Whether it was on time is not known: its contract's file is not where it was.")
+        return Finding(
+            Light.AMBER, "Whether it was on time is not known: its contract's file is gone or does not fit any more."
+        )
     if deadline.expected_by is None:
         return Finding(Light.GREEN, "History is replayed, so no time was set to be ready by.")
     due = datetime.combine(
@@ -118,10 +120,10 @@ def _checks(standing: Standing) -> Iterator[Finding]:
     for light, failed, severity in (
         (Light.RED, standing.failed_critical, "critical"),
         (Light.AMBER, standing.failed_warning, "warning"),
-        (Light.GREEN, standing.failed_info, "informational"),
+        (Light.GREEN, standing.failed_info, "info"),
     ):
         if failed:
-            yield Finding(light, f"{failed} of {standing.checks} checks failed as {severity}.")
+            yield Finding(light, f"Failed with severity {severity}: {failed} of {standing.checks} checks.")
     if not standing.failed_critical + standing.failed_warning + standing.failed_info:
         yield Finding(Light.GREEN, f"All {standing.checks} checks passed.")
 
@@ -153,7 +155,7 @@ def _scores(standing: Standing) -> Iterator[Finding]:
     if not standing.customers_scored:
         yield Finding(Light.RED if standing.eligible else Light.AMBER, "Nobody was scored.")
     if standing.held:
-        yield Finding(Light.AMBER, f"{standing.held:,} eligible could not be scored and were held.")
+        yield Finding(Light.AMBER, f"Eligible, but held because no score could be made: {standing.held:,}.")
     if standing.is_retrospective:
         yield Finding(
             Light.AMBER, "Retrospective: the model has seen data of after this date. Never count it as performance."

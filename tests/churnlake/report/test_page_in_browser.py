@@ -1,0 +1,188 @@
+"""The pages as Chromium shows them: nothing is loaded, nothing complains, the numbers are the warehouse's."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from datetime import date
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from churnlake.report import write_page
+
+pytestmark = pytest.mark.browser
+
+DAY, NEXT_DAY = date(2026, 3, 9), date(2026, 3, 10)
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+FLAGS = [
+    "--no-sandbox",  # Chromium's own refuses to start as root, which containers run as
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """The Chromium of this machine, without a window."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)}): the pages were not opened in a browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, open_home: Callable[[Path], Any]) -> Any:
+    """Two published nights with their pages; the second with a failed check whose text is hostile and long."""
+    made = open_home(tmp_path_factory.mktemp("browser") / "a home")
+    made.publish(DAY)
+    hostile = "<img src='http://127.0.0.1:9/x' onerror=alert(1)>" + "unbroken" * 20
+    warned = made.check(hostile, passed=False, severity="warning", observed=hostile)
+    made.publish(
+        NEXT_DAY, probabilities=[0.03, 0.21, 0.52, 0.96] * 5, checks=[made.check("id"), warned], excluded=hostile
+    )
+    for day in (DAY, NEXT_DAY):
+        write_page(made.settings, "shop", day)
+    return made
+
+
+@pytest.fixture
+def opened(browser: Any, home: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page; at the end nothing but the pages themselves may have been asked for or complained of."""
+    contexts, asked, complaints = [], [], []
+
+    def open_page(address: str, width: int = 1200, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.goto((home.settings.reports / address).as_uri(), wait_until="load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    own = home.settings.reports.as_uri()
+    assert [url for url in asked if not url.startswith(own) or not url.endswith(".html")] == []
+    assert complaints == []
+
+
+def value(page: Any, name: str) -> str:
+    """The exact value beside a shown number."""
+    element = page.locator(f'[data-name="{name}"]')
+    assert element.count() == 1, name
+    return str(element.get_attribute("value") or element.get_attribute("data-value") or element.inner_text())
+
+
+def test_the_page_shows_what_the_warehouse_answers(opened: Callable[..., Any], home: Any) -> None:
+    """Verdict, dates, counts, bands, histogram and model quality, each against its own question."""
+    page = opened("shop/2026-03-10.html")
+
+    assert page.locator("h2").first.inner_text().split("\n")[-1].strip().endswith("Amber: Usable, with care")
+    where = "contract = 'shop' AND business_date = DATE '2026-03-10'"
+    asked = {
+        "scored": f"SELECT count(*) FROM churn.scores_history WHERE {where}",
+        "customers.scored": f"SELECT customers_scored FROM churn.publications WHERE {where} AND state = 'current'",
+        "band.high": f"SELECT count(*) FROM churn.scores_history WHERE {where} AND risk_band = 'high'",
+        "histogram.19": f"SELECT count(*) FROM churn.scores_history WHERE {where} AND churn_probability >= 0.95",
+        "histogram_before.19": "SELECT count(*) FROM churn.scores_history WHERE business_date = DATE '2026-03-09' "
+        "AND churn_probability >= 0.95",
+        "held.no_history": f"SELECT count(*) FROM churn.not_scored WHERE {where} AND status = 'held'",
+        "checks.failed": f"SELECT count(*) FROM churn.run_quality WHERE {where} AND passed = false",
+        "rows.raw": f"SELECT observed FROM churn.run_quality WHERE {where} AND kind = 'count' AND name = 'raw'",
+        "model.auc": "SELECT auc FROM churn.models WHERE model_version = 1",
+        "run_id": f"SELECT run_id FROM churn.publications WHERE {where}",
+        "data_through": f"SELECT data_through FROM churn.publications WHERE {where}",
+    }
+    shown = {name: value(page, name) for name in asked if not name.startswith("histogram")}
+    shown |= {
+        name: str(page.locator(f'[data-name="{name}"]').get_attribute("value")) for name in asked if name not in shown
+    }
+    assert shown == {name: str(home.rows(sql)[0][0]) for name, sql in asked.items()}
+    assert page.locator('[data-name="scored"]').inner_text() == "20"
+
+
+def test_a_night_without_one_before_opens_too(opened: Callable[..., Any]) -> None:
+    """The first night has no outline in its picture and says so."""
+    page = opened("shop/2026-03-09.html")
+
+    assert page.get_by_text("There is no earlier published night").is_visible()
+    assert page.locator('[data-name="histogram_before.0"]').count() == 0
+
+
+@pytest.mark.parametrize("address", ["shop/2026-03-10.html", "index.html"])
+@pytest.mark.parametrize("width", [380, 1200])
+def test_no_page_is_wider_than_its_window(opened: Callable[..., Any], address: str, width: int) -> None:
+    """Also with a hostile, unbroken name of 200 letters and on a telephone."""
+    page = opened(address, width=width)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_can_be_read(opened: Callable[..., Any], scheme: str) -> None:
+    """Every text has at least the contrast of WCAG AA, 4.5 to 1, against what is behind it, by day and by night."""
+    page = opened("shop/2026-03-10.html", scheme=scheme)
+
+    assert page.evaluate(WEAK_TEXTS) == []
+
+
+def test_the_page_can_be_read_aloud(opened: Callable[..., Any]) -> None:
+    """Language, one title, headings in order, headers with scope in every table, words for the picture."""
+    page = opened("shop/2026-03-10.html")
+
+    assert page.locator("html").get_attribute("lang") == "en"
+    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3')].map(h => Number(h.tagName[1]))")
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after - before <= 1 for before, after in pairwise(levels))
+    assert page.locator("th:not([scope])").count() == 0
+    assert page.evaluate("[...document.querySelectorAll('table')].filter(t => !t.querySelector('th')).length") == 0
+    assert "Histogram" in str(page.locator("figure [role=img]").get_attribute("aria-label"))
+
+
+def test_index_and_page_lead_to_each_other(opened: Callable[..., Any]) -> None:
+    """From the index to the newest night and back."""
+    page = opened("index.html")
+
+    page.get_by_role("link", name="2026-03-10").click()
+    assert page.locator("h1").inner_text() == "shop: who may leave, as of 2026-03-10"
+    page.get_by_role("link", name="All reports").click()
+    assert page.locator("h1").inner_text() == "Churn reports"
+
+
+# Contrast by https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio, of each text against the nearest painted background.
+WEAK_TEXTS = """() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const linear = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parts(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const weak = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (!own || ['STYLE', 'TITLE'].includes(element.tagName)) continue;
+    const style = getComputedStyle(element), inPicture = element.closest('svg');
+    const [a, b] = [light(parts(inPicture ? style.fill : style.color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) weak.push([element.textContent.trim().slice(0, 40), ratio]);
+  }
+  return weak;
+}"""
