@@ -1,5 +1,8 @@
 """What a night came to, in numbers and in the warehouse's own words: for the terminal and as a document."""
 
+import shlex
+import shutil
+import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,6 +16,8 @@ from flows.tally import night_tally, stage_lines, verdict
 MOST_AT_RISK = 10
 TOP = """SELECT risk_rank, customer_id, churn_probability, risk_band, reason_1_text, reason_2_text, reason_3_text
 FROM churn_{contract}.scores_latest ORDER BY risk_rank LIMIT {count}"""
+
+QUESTION = "select customer_id, churn_probability, reason_1_text from churn.scores_latest order by risk_rank limit 20"
 
 
 def progress_line(run: Run, stage: Stage) -> str:
@@ -96,16 +101,27 @@ def show_most_at_risk(terminal: Terminal, shift: Shift) -> None:
 
 
 def show_next(terminal: Terminal, shift: Shift) -> None:
-    """What to type next."""
+    """What to type next, so that it works from this folder as it stands."""
     page = page_path(shift)
     if page.exists():
         terminal.say(f"Look:  {page}")
-    question = (
-        "select customer_id, churn_probability, reason_1_text from churn.scores_latest order by risk_rank limit 20"
-    )
-    terminal.say(f'Ask:   churnlake sql "{question}"')
-    path = shift.contract.path
-    terminal.say(f"Check: churnlake status {path}   Models: churnlake models {path}   Watch: churnlake up")
+    churnlake, contract = own_command(), shlex.quote(nearest_path(shift.contract.path))
+    terminal.say(f'Ask:   {churnlake} sql "{QUESTION}"')
+    terminal.say(f"Check: {churnlake} status {contract}   Models: {churnlake} models {contract}")
+    terminal.say(f"Watch: {churnlake} up")
+
+
+def own_command() -> str:
+    """How this command is called here: by its name where it is on PATH, else by its path."""
+    if shutil.which("churnlake"):
+        return "churnlake"
+    return shlex.quote(nearest_path(Path(sys.executable).parent / "churnlake"))
+
+
+def nearest_path(path: Path) -> str:
+    """A path as one would type it: relative when it lies below this folder."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def show_model(terminal: Terminal, model: ModelRecord | None) -> None:

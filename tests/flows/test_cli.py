@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 
 from churnlake.settings import Settings
 from flows.cli import app
-from flows.console import in_words
+from flows.console import in_words, verb
 from flows.runners import CHECKOUT
 from flows.shift import Shift, carry_out
 
@@ -43,16 +43,16 @@ Call = Callable[..., tuple[int, str, str]]
 def verbs() -> dict[str, Any]:
     """The verbs that are shown, as typer built them."""
     commands = vars(typer.main.get_command(app))["commands"]
-    return {name: verb for name, verb in commands.items() if not verb.hidden}
+    return {name: command for name, command in commands.items() if not command.hidden}
 
 
 def test_every_verb_is_there_takes_json_and_says_what_it_does() -> None:
     """The list is the design's; a verb without --json cannot be scripted."""
     assert {"run", "backfill", "train", "models", "check", "status", "sql", "report", "doctor", "up"} <= set(verbs())
-    for name, verb in verbs().items():
-        options = {option for parameter in verb.params for option in parameter.opts}
+    for name, command in verbs().items():
+        options = {option for parameter in command.params for option in parameter.opts}
         assert "--json" in options, name
-        assert verb.help, name
+        assert command.help, name
 
 
 def test_help_comes_at_once() -> None:
@@ -233,3 +233,14 @@ def test_a_page_that_cannot_be_written_does_not_unpublish_its_night(planned: Ope
     carry_out(shift)
     assert [run.state for run in shift.published()] == ["published"]
     assert any("has no page" in line and "churnlake report" in line for line in shift.said)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_cancelled_verb_exits_130_and_says_that_it_resumes(
+    *, as_json: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C is no fault and no success."""
+    with pytest.raises(typer.Exit) as ended, verb(as_json=as_json):
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert "it resumes" in capsys.readouterr().err

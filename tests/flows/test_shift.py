@@ -125,3 +125,15 @@ def test_the_clock_is_the_settings_or_the_machines_and_always_has_a_zone(setting
     for wrong in ("2011-12-10T07:00:00", "today"):
         with pytest.raises(UsageError, match="with a time zone"):
             read_clock(replace(settings, now=wrong))
+
+
+def test_a_backfill_computes_one_date_in_one_application_and_publishes_nothing(open_shift: OpenShift) -> None:
+    """Its stages end with the scores; with no model yet, one is trained on the day before."""
+    shift = open_shift()
+    shift.plan_backfill(date(2011, 11, 20))
+    before = date(2011, 11, 19)
+    assert agenda(shift) == [("history", (before,)), ("training", (before,)), ("backfill", (date(2011, 11, 20),))]
+    carry_out(shift)
+    last = shift.runs[-1]
+    assert [stage.stage for stage in shift.ledger.stages(last.run_id)] == ["ingest", "features", "score"]
+    assert shift.publications.newest(shift.contract.name) is None
