@@ -13,6 +13,7 @@ import pytest
 from churnlake.contract import load_contract
 from churnlake.definition import definition_rows
 from churnlake.ledger import Ledger
+from churnlake.report import write_page
 from churnlake.settings import Settings
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise, query
 from churnlake.warehouse.publications import Publications
@@ -277,6 +278,14 @@ def open_home() -> Callable[[Path], Home]:
         return Home(settings, ledger, Publications.open(settings.warehouse), contract_file)
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def plain(tmp_path_factory: pytest.TempPathFactory, open_home: Callable[[Path], Home]) -> tuple[Home, Path]:
+    """A home with one published night as `publish` makes it, and its page: to be read, not changed."""
+    made = open_home(tmp_path_factory.mktemp("plain") / "home")
+    made.publish()
+    return made, write_page(made.settings, "shop", DAY)
 
 
 @pytest.fixture

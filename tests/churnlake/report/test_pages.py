@@ -26,11 +26,11 @@ def test_the_page_lies_where_it_is_looked_for(home: Any) -> None:
     assert written == ["index.html", "shop/2026-03-09.html"]
 
 
-def test_every_number_of_the_funnel_is_shown_with_its_reasons(home: Any, named: Named) -> None:
+def test_every_number_of_the_funnel_is_shown_with_its_reasons(plain: Any, named: Named) -> None:
     """Raw, accepted, what was set aside and why; known, eligible, scored, who was left out and why."""
-    home.publish()
+    _, page = plain
 
-    shown = named(write_page(home.settings, "shop", DAY))
+    shown = named(page)
 
     funnel = {
         name: value for name, value in shown.items() if name.split(".")[0] in ("rows", "customers", "excluded", "held")
@@ -50,11 +50,11 @@ def test_every_number_of_the_funnel_is_shown_with_its_reasons(home: Any, named: 
     }
 
 
-def test_scores_are_told_as_the_warehouse_answers(home: Any, named: Named) -> None:
+def test_scores_are_told_as_the_warehouse_answers(plain: Any, named: Named) -> None:
     """Bands, means and reasons equal what a reader's own question returns."""
-    home.publish()
+    home, page = plain
 
-    shown = named(write_page(home.settings, "shop", DAY))
+    shown = named(page)
 
     bands = home.rows(
         "SELECT risk_band, count(*), min(churn_probability), max(churn_probability) FROM churn.scores_latest GROUP BY 1"
@@ -109,11 +109,11 @@ def test_failed_checks_come_first_and_colour_the_page(home: Any, named: Named) -
     assert text.index("c_failed") < text.index("b_unsure") < text.index("a_passed")
 
 
-def test_stage_seconds_are_shown_and_summed(home: Any, named: Named) -> None:
+def test_stage_seconds_are_shown_and_summed(plain: Any, named: Named) -> None:
     """Seconds of every stage the warehouse knows."""
-    home.publish()
+    _, page = plain
 
-    shown = named(write_page(home.settings, "shop", DAY))
+    shown = named(page)
 
     assert [shown[f"seconds.{stage}"] for stage in ("ingest", "features", "score")] == ["40.1", "15.7", "7.6"]
     assert float(shown["seconds.all"] or 0) == pytest.approx(63.4)
@@ -136,11 +136,11 @@ def test_the_publish_stage_comes_from_the_ledger(home: Any, named: Named) -> Non
     assert float(shown["seconds.all"] or 0) == pytest.approx(63.4 + 2.5)
 
 
-def test_no_customer_is_named(home: Any) -> None:
+def test_no_customer_is_named(plain: Any) -> None:
     """A page may be passed on: it holds totals only."""
-    home.publish()
+    _, page = plain
 
-    assert "secret-" not in write_page(home.settings, "shop", DAY).read_text(encoding="utf-8")
+    assert "secret-" not in page.read_text(encoding="utf-8")
 
 
 def test_p15_hostile_text_stays_text(home: Any) -> None:
