@@ -73,7 +73,7 @@ class Application:
         return getpass.getuser()
 
     def warm_up(self) -> None:
-        """Starts Spark and loads what the first stages import, beside whatever comes first: a third of a small night is start-up."""
+        """Starts Spark and heavy imports beside whatever comes first: start-up is a third of a small night."""
         self._starting  # noqa: B018 - the property starts it
         os.environ["GX_ANALYTICS_ENABLED"] = "False"  # read at import
         self._threads.submit(importlib.import_module, "great_expectations")
@@ -136,9 +136,15 @@ class Application:
             run = self.ledger.adopt_run(unfinished.run_id, **here)
         else:
             run = self.ledger.start_run(
-                contract=self.contract.name, kind=kind, business_date=business_date, contract_digest=self.contract.digest,
-                code_revision=self.revision, actor=self.actor, reason=reason, **here,
-            )  # fmt: skip
+                contract=self.contract.name,
+                kind=kind,
+                business_date=business_date,
+                contract_digest=self.contract.digest,
+                code_revision=self.revision,
+                actor=self.actor,
+                reason=reason,
+                **here,
+            )
         return (
             self.ledger.pin_run(run.run_id, model_version=champion.version, model_digest=champion.digest)
             if champion
@@ -219,7 +225,7 @@ def exit_code_of(work: Callable[[], int]) -> int:
             flush=True,
         )
         return problem.exit_code
-    except Exception as problem:  # the edge of the process: everything unforeseen ends here, with its traceback
+    except Exception as problem:  # noqa: BLE001 - the edge of the process: what nobody foresaw ends here, with its traceback
         traceback.print_exc()
         shortage = as_shortage(problem)
         print(f"error: {shortage or first_line(problem)}", file=sys.stderr, flush=True)

@@ -50,8 +50,9 @@ def features_at(
 ) -> DataFrame:
     """One row per eligible customer and cutoff: business_date, customer_id, history_days, <feature> double...
 
-    Reads only facts with `known_date` and `event_date` on or before the cutoff, of the last `span_days` days. Zero means held and none;
-    null means not known: a window longer than the history held, or a source that never had a row of the customer.
+    Reads only facts with `known_date` and `event_date` on or before the cutoff, of the last `span_days` days. Zero
+    means held and none; null means not known: a window longer than the history held, or a source that never had a row
+    of the customer.
     `population` is `population_at` of the same tiles and cutoffs, where the caller has it already.
     """
     people = population_at(tiles, contract, cutoffs) if population is None else population
@@ -145,12 +146,14 @@ def _over_days(feature: Feature) -> Column:
 
 
 _GAPS = """CASE WHEN size(activity_dates) > 1
-    THEN transform(slice(activity_dates, 2, size(activity_dates)), (day, place) -> datediff(day, activity_dates[place])) END"""
+    THEN transform(slice(activity_dates, 2, size(activity_dates)), (day, place) -> datediff(day, activity_dates[place]))
+    END"""
 _FROM_GAPS = {
     Aggregate.GAP_MEAN: "datediff(array_max(activity_dates), array_min(activity_dates)) / (size(activity_dates) - 1)",
     # sqrt(E[x^2] - E[x]^2) over whole days: exact sums, one division; never below zero.
     Aggregate.GAP_SPREAD: """sqrt(greatest(
-        aggregate(gaps, 0D, (total, gap) -> total + gap * gap) / size(gaps) - power(aggregate(gaps, 0D, (total, gap) -> total + gap) / size(gaps), 2), 0D))""",
+        aggregate(gaps, 0D, (total, gap) -> total + gap * gap) / size(gaps)
+        - power(aggregate(gaps, 0D, (total, gap) -> total + gap) / size(gaps), 2), 0D))""",
     Aggregate.GAP_LAST: "element_at(gaps, -1)",
     Aggregate.GAP_LONGEST: "array_max(gaps)",
 }

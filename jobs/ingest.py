@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
@@ -22,8 +23,48 @@ from jobs.quality import judge, refuse_critical
 from jobs.rows import Bucket
 
 
+@dataclass(frozen=True)
+class Batch:
+    """The deliveries of one source that a run takes in together, and the suites that judge them."""
+
+    source: str
+    deliveries: tuple[Delivery, ...]
+    run_id: str
+    own: Suite | None
+    canonical: Suite
+
+    @property
+    def ids(self) -> list[str]:
+        return [one.delivery_id for one in self.deliveries]
+
+    @property
+    def months(self) -> list[str]:
+        return sorted({f"{one.known_date:%Y-%m}" for one in self.deliveries})
+
+    @property
+    def landing(self) -> Slice:
+        """The slice of the source's own raw table."""
+        return {"delivery_id": self.ids, "known_month": self.months}
+
+    @property
+    def within(self) -> Slice:
+        """The slice of tables that hold all sources."""
+        return {"source": self.source, **self.landing}
+
+    def holds(self) -> Column:
+        """True for rows of `within`."""
+        mine = (F.col("source") == self.source) & F.col("delivery_id").isin(self.ids)
+        return mine & F.col("known_month").isin(self.months)
+
+    @property
+    def rule_digest(self) -> str:
+        """sha256 of the expectations that judge a row."""
+        text = json.dumps([self.own.expectations if self.own else [], self.canonical.expectations], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
 def read_suites(contract: Contract, source: str) -> tuple[Suite | None, Suite]:
-    """The contract's own suite over the source's typed columns (if it has one), and the built-in one over canonical columns."""
+    """The contract's suite over a source's typed columns, if there is one, and the built-in one over canonical ones."""
     own = contract.suites / f"{source}.json"
     canonical = read_suite(CHECKOUT / "expectations" / "events.json", list(contract.sources[source].columns))
     return (read_suite(own, list(contract.sources[source].types)) if own.exists() else None), canonical
@@ -36,30 +77,23 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
         DataRefusedError: A due file is missing, a file cannot be used, or a critical check failed.
         ChurnlakeError: Rows do not add up.
     """
-    held = app.ledger.deliveries(app.contract.name)
+    name, ledger = app.contract.name, app.ledger
+    held = ledger.deliveries(name)
     if waiting := waits_for(app.contract, held, run.business_date):
         raise DataRefusedError(waiting, next_step=WAITING_STEP)
     manifest = take_manifest(app.contract, held, run.business_date, sealed)
-    app.ledger.record_checks(run.run_id, [*manifest.checks, *_missing_checks(manifest)])
-    frozen = app.ledger.freeze_deliveries(app.contract.name, run.run_id, manifest.new)
+    ledger.record_checks(run.run_id, [*manifest.checks, *_missing_checks(manifest)])
+    frozen = ledger.freeze_deliveries(name, run.run_id, manifest.new)
     app.reach("ingest.frozen")
     stage.say(f"{len(frozen)} new files")
-    totals: dict[str, Any] = {
-        "files": len(frozen),
-        "raw": 0,
-        "accepted": 0,
-        "ignored": {},
-        "unchanged": 0,
-        "duplicate": 0,
-        "quarantined": {},
-    }
     for source in app.contract.sources:
-        deliveries = [delivery for delivery in frozen if delivery.source == source]
+        deliveries = tuple(delivery for delivery in frozen if delivery.source == source)
         if deliveries:
-            counts = _take_in(app, run, stage, source, deliveries)
-            app.ledger.mark_ingested(app.contract.name, {(source, one): buckets for one, buckets in counts.items()})
-            _add(totals, counts.values())
-    stage.counts.update(totals)
+            counts = _take_in(app, stage, Batch(source, deliveries, run.run_id, *read_suites(app.contract, source)))
+            ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
+    # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
+    taken = [one for one in ledger.deliveries(name) if one.run_id == run.run_id and one.state == "ingested"]
+    stage.counts.update(_totals(taken))
     app.reach("ingest.recorded")
 
 
@@ -70,61 +104,37 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
     ]
 
 
-def _take_in(
-    app: Application, run: Run, stage: OpenStage, source: str, deliveries: Sequence[Delivery]
-) -> dict[str, dict[str, Any]]:
-    """Lands, classifies, judges and writes the deliveries of one source; returns each delivery's buckets."""
-    lake, contract = app.lake, app.contract
-    within = _slice(source, deliveries)
-    landing = {key: value for key, value in within.items() if key != "source"}
-    stage.say(f"{source}: landing {len(deliveries)} files")
-    landed = lake.replace(f"raw_{source}", rows.read_landing(app.spark, contract, deliveries), landing, run.run_id)
+def _take_in(app: Application, stage: OpenStage, batch: Batch) -> dict[str, dict[str, Any]]:
+    """Lands, classifies, judges and writes a batch; returns each delivery's buckets."""
+    lake, contract, source = app.lake, app.contract, batch.source
+    stage.say(f"{source}: landing {len(batch.deliveries)} files")
+    landing = rows.read_landing(app.spark, contract, batch.deliveries)
+    landed = lake.replace(f"raw_{source}", landing, batch.landing, batch.run_id)
     app.reach("ingest.landed")
-    own, canonical = read_suites(contract, source)
-    raw = lake.read(f"raw_{source}", landed.version).filter(
-        F.col("delivery_id").isin([one.delivery_id for one in deliveries])
-    )
-    own_rules = own.row_rules if own else ()
-    classified = rows.classify(raw, contract, source, own_rules, canonical.row_rules).persist()
+    raw = lake.read(f"raw_{source}", landed.version).filter(F.col("delivery_id").isin(batch.ids))
+    own_rules = batch.own.row_rules if batch.own else ()
+    classified = rows.classify(raw, contract, source, own_rules, batch.canonical.row_rules).persist()
     try:
         stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
-        counts = _bucket_counts(classified, deliveries)
+        counts = _bucket_counts(classified, batch.ids)
         stage.say(f"{source}: checking")
-        _gate(app, run, source, classified, own, canonical)
+        _gate(app, batch, classified)
         stage.say(f"{source}: writing facts and tiles")
-        written = _write(lake, run.run_id, contract, source, classified, within, digest_of_rules(own, canonical))
+        written = _write(lake, contract, batch, classified)
         app.reach("ingest.typed")
     finally:
         classified.unpersist()
     checks = reconcile(source, landed.rows, counts, written)
-    app.ledger.record_checks(run.run_id, checks)
+    app.ledger.record_checks(batch.run_id, checks)
     _refuse_unequal(checks)
     return counts
 
 
-def _slice(source: str, deliveries: Sequence[Delivery]) -> Slice:
-    months = sorted({f"{one.known_date:%Y-%m}" for one in deliveries})
-    return {"source": source, "delivery_id": [one.delivery_id for one in deliveries], "known_month": months}
-
-
-def digest_of_rules(own: Suite | None, canonical: Suite) -> str:
-    """sha256 of the expectations that judged a row."""
-    text = json.dumps([own.expectations if own else [], canonical.expectations], sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _bucket_counts(classified: DataFrame, deliveries: Sequence[Delivery]) -> dict[str, dict[str, Any]]:
+def _bucket_counts(classified: DataFrame, delivery_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Per delivery: raw, accepted, ignored by rule, unchanged, quarantined by first reason, duplicate."""
+    numbers = {"raw": 0, "accepted": 0, "unchanged": 0, "duplicate": 0}
     counts: dict[str, dict[str, Any]] = {
-        one.delivery_id: {
-            "raw": 0,
-            "accepted": 0,
-            "ignored": defaultdict(int),
-            "unchanged": 0,
-            "duplicate": 0,
-            "quarantined": defaultdict(int),
-        }
-        for one in deliveries
+        one: {**numbers, "ignored": defaultdict(int), "quarantined": defaultdict(int)} for one in delivery_ids
     }
     for row in rows.bucket_counts(classified).collect():
         mine = counts[row["delivery_id"]]
@@ -139,38 +149,28 @@ def _bucket_counts(classified: DataFrame, deliveries: Sequence[Delivery]) -> dic
     return counts
 
 
-def _gate(app: Application, run: Run, source: str, classified: DataFrame, own: Suite | None, canonical: Suite) -> None:
+def _gate(app: Application, batch: Batch, classified: DataFrame) -> None:
     """Great Expectations judges what is left after malformed, ignored and duplicate rows."""
     judged = classified.filter(F.col("bucket").isin(Bucket.QUARANTINED, Bucket.ACCEPTED))
-    verdicts = judge(judged.select("typed.*"), own) if own else []
-    verdicts += judge(judged.select("canonical.*"), canonical)
-    app.ledger.record_checks(run.run_id, [verdict.as_check(source) for verdict in verdicts])
+    verdicts = judge(judged.select("typed.*"), batch.own) if batch.own else []
+    verdicts += judge(judged.select("canonical.*"), batch.canonical)
+    app.ledger.record_checks(batch.run_id, [verdict.as_check(batch.source) for verdict in verdicts])
     refuse_critical(verdicts)
 
 
-def _write(
-    lake: Lake, run_id: str, contract: Contract, source: str, classified: DataFrame, within: Slice, rule_digest: str
-) -> dict[str, int]:
+def _write(lake: Lake, contract: Contract, batch: Batch, classified: DataFrame) -> dict[str, int]:
     """Writes what the classified rows become; returns the rows written of events and quarantine."""
-    quarantine = lake.replace("quarantine", rows.set_aside(classified, source, rule_digest, run_id), within, run_id)
+    source, within, run_id, rules = batch.source, batch.within, batch.run_id, contract.features
+    aside = rows.set_aside(classified, source, batch.rule_digest, run_id)
+    quarantine = lake.replace("quarantine", aside, within, run_id)
     events = lake.replace("events", rows.accepted_events(classified, contract, source), within, run_id)
-    facts = lake.read("events", events.version).filter(_is_within(within))
-    lake.replace("daily_activity", tiles.daily_activity(facts, contract.features), within, run_id)
-    if contract.features.distinct:
-        lake.replace("daily_values", tiles.daily_values(facts, contract.features.distinct), within, run_id)
+    facts = lake.read("events", events.version).filter(batch.holds())
+    lake.replace("daily_activity", tiles.daily_activity(facts, rules), within, run_id)
+    lake.replace("daily_values", tiles.daily_values(facts, rules.distinct), within, run_id)
     before = lake.version("known_customers")
-    known = None if before is None else lake.read("known_customers", before).filter(~_is_within(within))
+    known = None if before is None else lake.read("known_customers", before).filter(~batch.holds())
     lake.replace("known_customers", tiles.newly_known(rows.named_customers(classified, source), known), within, run_id)
     return {"accepted": events.rows, "quarantined": quarantine.rows}
-
-
-def _is_within(within: Slice) -> Any:
-    own_source = F.col("source") == within["source"]
-    return (
-        own_source
-        & F.col("delivery_id").isin(list(within["delivery_id"]))
-        & F.col("known_month").isin(list(within["known_month"]))
-    )  # type: ignore[arg-type]
 
 
 def reconcile(
@@ -206,10 +206,11 @@ def _refuse_unequal(checks: Sequence[CheckResult]) -> None:
         )
 
 
-def _add(totals: dict[str, Any], counts: Any) -> None:
-    for one in counts:
-        for name in ("raw", "accepted", "unchanged", "duplicate"):
-            totals[name] += one[name]
-        for name in ("ignored", "quarantined"):
-            for reason, number in one[name].items():
-                totals[name][reason] = totals[name].get(reason, 0) + number
+def _totals(deliveries: Sequence[Delivery]) -> dict[str, Any]:
+    """The buckets of several deliveries, summed: numbers by bucket, and by reason where a bucket has reasons."""
+    totals: dict[str, Any] = {"files": len(deliveries)}
+    for name in ("raw", "accepted", "unchanged", "duplicate"):
+        totals[name] = sum(one.counts[name] for one in deliveries)
+    for name in ("ignored", "quarantined"):
+        totals[name] = dict(sum((Counter(one.counts[name]) for one in deliveries), Counter()))
+    return totals

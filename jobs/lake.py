@@ -1,4 +1,4 @@
-"""The only Delta reads and writes. Every write replaces one slice, is fenced by the lane's epoch and is checked afterwards."""
+"""The only Delta reads and writes. A write replaces one slice, is fenced by the lane's epoch and checked afterwards."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -47,7 +47,7 @@ class Lake:
         """Replaces the slice `within` of `table` by `frame`, atomically; returns what it left.
 
         Raises:
-            ConflictError: Another application took the lane; whatever was written came before its first write or was skipped.
+            ConflictError: Another application took the lane; this write came before its first one, or was skipped.
         """
         self._lane.assert_mine()
         self._step += 1
@@ -71,7 +71,8 @@ class Lake:
         newest = json.loads(commit.get("userMetadata") or "{}")
         if (newest.get("lane_epoch"), newest.get("step")) != (self._lane.epoch, self._step):
             raise ConflictError(
-                f"{table}: the newest commit is of lane epoch {newest.get('lane_epoch')}, not of this application ({self._lane.epoch})",
+                f"{table}: the newest commit is of lane epoch {newest.get('lane_epoch')}, this application has "
+                f"{self._lane.epoch}",
                 next_step="look at `churnlake status`; the run that took over publishes",
             )
         # Delta leaves the number out when nothing was written.
@@ -93,7 +94,7 @@ class Lake:
 def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> list[str]:
     """Absolute paths of the parquet files of a partition slice at a version, for readers without Spark."""
     filters = [(column, "=", str(value)) for column, value in within.items()]
-    return sorted(DeltaTable(str(table), version=version).file_uris(partition_filters=filters))
+    return sorted(DeltaTable(str(table), version=version).file_uris(file_pruning_predicate=filters))
 
 
 def _definition(table: str) -> Table:

@@ -1,4 +1,4 @@
-"""The nightly application: ingest, features, score and publish for one business date or several, in order, resumable."""
+"""The nightly application: ingest, features, score and publish, for one business date or several, resumable."""
 
 import argparse
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from jobs.application import Application, clock, end_group_with_parent, exit_cod
 from jobs.fingerprint import differing_parts, fingerprint
 from jobs.ingest import ingest
 from jobs.manifest import WAITING_STEP, waits_for
-from jobs.publish import publish
+from jobs.publish import Claim, publish, request_load
 from jobs.score import score
 from jobs.snapshot import snapshot
 
@@ -34,20 +34,25 @@ class Request:
     contract: Path
     application: str
     dates: tuple[date, ...]
-    history_through: date | None
-    backfill_to: date | None
-    restate: bool
-    reason: str | None
+    history_through: date | None = None
+    backfill_to: date | None = None
+    restate: bool = False
+    reason: str | None = None
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the application; returns its exit code."""
     request = _parse(arguments)
     end_group_with_parent()
-    return exit_code_of(lambda: _run(request, Settings.from_environment()))
+    return exit_code_of(lambda: run(request, Settings.from_environment()))
 
 
-def _run(request: Request, settings: Settings) -> int:
+def run(request: Request, settings: Settings) -> int:
+    """Carries the request out in this process.
+
+    Raises:
+        ChurnlakeError: Whatever stopped it; its exit code is the command's.
+    """
     contract = load_contract(request.contract)
     now = datetime.fromisoformat(settings.now) if settings.now else datetime.now(UTC)
     ledger = Ledger.open(settings.ledger_url)
@@ -78,7 +83,10 @@ def _nights(app: Application, publications: Publications, request: Request, now:
     champion = resolve_champion(app.settings.mlflow_url, app.contract.name)
     for day in dates:
         may_wait = not request.dates and _may_still_come(app.contract, day, now)
-        _one_night(app, publications, Night(day, epoch, champion, may_wait, request.restate, request.reason))
+        seen, sealed = publications.seen(app.contract.name, day), publications.newest(app.contract.name)
+        _one_night(
+            app, publications, Night(day, epoch, seen, sealed, champion, may_wait, request.restate, request.reason)
+        )
     return 0
 
 
@@ -88,6 +96,8 @@ class Night:
 
     business_date: date
     epoch: int
+    seen: int | None
+    sealed: date | None
     champion: Champion
     may_wait: bool
     restate: bool
@@ -103,48 +113,42 @@ def _may_still_come(contract: Contract, day: date, now: datetime) -> bool:
 
 def _one_night(app: Application, publications: Publications, night: Night) -> None:
     day, name = night.business_date, app.contract.name
-    seen = publications.seen(name, day)
-    if seen is not None and not night.restate:
+    if night.seen is not None and not night.restate:
         _meet_published(app, publications, night)
         return
-    sealed = publications.newest(name)
-    if sealed is not None and day <= sealed and not night.restate:
+    if night.sealed is not None and day <= night.sealed and not night.restate:
         raise ConflictError(
-            f"{name} {day} is sealed: {sealed} is published and {day} never was",
+            f"{name} {day} is sealed: {night.sealed} is published and {day} never was",
             next_step="later dates only; --restate changes code, model or contract of a published date",
         )
-    if night.restate and seen is None:
+    if night.restate and night.seen is None:
         raise UsageError(
             f"{name} {day} was never published, so there is nothing to restate", next_step="run it without --restate"
         )
     if night.may_wait and (waiting := waits_for(app.contract, app.ledger.deliveries(name), day)):
         raise WaitingForDelivery(waiting, next_step=WAITING_STEP)
     with app.run("night", day, "published", reason=night.reason, champion=night.champion) as run:
-        _stages(app, publications, run, night, sealed, seen)
+        _stages(app, publications, run, night)
 
 
-def _stages(
-    app: Application, publications: Publications, run: Run, night: Night, sealed: date | None, seen: int | None
-) -> None:
+def _stages(app: Application, publications: Publications, run: Run, night: Night) -> None:
     done = app.done_stages(run)
     if "ingest" not in done:
         with app.stage(run, "ingest") as stage:
             if not night.restate:
-                ingest(app, run, stage, sealed)
+                ingest(app, run, stage, night.sealed)
     done = _snapshot_and_score(app, run, done, night.champion)
     # Published last and checked by the warehouse itself, so a new attempt may always go through it again.
     with app.stage(run, "publish") as stage:
-        print_of_run = fingerprint(
-            app.ledger.deliveries(app.contract.name),
-            run.business_date,
-            app.contract.digest,
-            night.champion.digest,
-            app.revision,
-        )
-        app.ledger.pin_run(run.run_id, fingerprint=print_of_run)
-        publish(
-            app, publications, run, stage, night.champion, done, epoch=night.epoch, seen=seen, fingerprint=print_of_run
-        )
+        claim = Claim(night.epoch, night.seen, _fingerprint(app, night))
+        app.ledger.pin_run(run.run_id, fingerprint=claim.fingerprint)
+        stage.say("building and auditing the load")
+        stage.counts.update(publish(app, publications, claim, request_load(app, run, night.champion, done)))
+
+
+def _fingerprint(app: Application, night: Night) -> str:
+    deliveries = app.ledger.deliveries(app.contract.name)
+    return fingerprint(deliveries, night.business_date, app.contract.digest, night.champion.digest, app.revision)
 
 
 def _snapshot_and_score(
@@ -156,8 +160,7 @@ def _snapshot_and_score(
             done = done | {"features": stage.counts}
     if "score" not in done:
         with app.stage(run, "score") as stage:
-            counts = done["features"]
-            score(app, run, stage, champion.plan, counts["versions"]["features"], counts["eligible"])
+            score(app, run, stage, champion.plan, done["features"])
             done = done | {"score": stage.counts}
     return done
 
@@ -171,7 +174,7 @@ def _meet_published(app: Application, publications: Publications, night: Night) 
             f"{name} {day} was withdrawn",
             next_step="`churnlake run --restate --reason TEXT --date ...` publishes it again",
         )
-    mine = fingerprint(app.ledger.deliveries(name), day, app.contract.digest, night.champion.digest, app.revision)
+    mine = _fingerprint(app, night)
     differing = differing_parts(mine, current.fingerprint)
     if differing:
         raise ConflictError(

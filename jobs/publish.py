@@ -1,6 +1,7 @@
 """The publish stage: an audited load of the run's scores becomes what analysts see, by the warehouse's own protocol."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -13,38 +14,54 @@ from churnlake.ledger import CheckResult, ModelRecord, Run
 from churnlake.model.registry import Champion
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
 from churnlake.warehouse.publications import Publications
-from jobs.application import Application, OpenStage, clock
+from jobs.application import Application, clock
 from jobs.lake import partition_files
 from jobs.training import settled_slots
 
 
-def publish(
-    app: Application, publications: Publications, run: Run, stage: OpenStage, champion: Champion, done: Mapping[str, Any], *,
-    epoch: int, seen: int | None, fingerprint: str,
-) -> None:  # fmt: skip
-    """Builds the load, audits it, moves the pointer, shows it. Readers see the last night or this one, never a mix.
+@dataclass(frozen=True)
+class Claim:
+    """What a run remembers of the warehouse, and publishes only if it still holds; and what it was made of."""
+
+    epoch: int
+    seen: int | None
+    fingerprint: str
+
+
+def publish(app: Application, publications: Publications, claim: Claim, request: LoadRequest) -> dict[str, Any]:
+    """Builds the load, audits it, moves the pointer, shows it; returns what was counted.
+
+    Readers see the last night or this one, never a mix.
 
     Raises:
         DataRefusedError: The load failed its audit.
         ConflictError: Another run claimed the contract or published the date meanwhile.
     """
-    request = _request(app, run, champion, done)
-    stage.say("building and auditing the load")
-    load = build_load(publications, request, epoch=epoch, now=clock())
+    load = build_load(publications, request, epoch=claim.epoch, now=clock())
     app.reach("publish.loaded")
     publication = publications.publish(
-        load.load_id, epoch=epoch, seen=seen, fingerprint=fingerprint, actor=app.actor, now=clock(), reason=run.reason
+        load.load_id,
+        epoch=claim.epoch,
+        seen=claim.seen,
+        fingerprint=claim.fingerprint,
+        actor=app.actor,
+        now=clock(),
+        reason=app.ledger.run(request.run_id).reason,
     )
     app.reach("publish.committed")
     materialise(publications)
     app.reach("publish.materialised")
-    stage.counts.update(
-        load_id=load.load_id, scored=load.customers_scored, not_scored=load.customers_not_scored,
-        previous_load_id=publication.previous_load_id, model_version=champion.version,
-    )  # fmt: skip
+    return {
+        "load_id": load.load_id,
+        "scored": load.customers_scored,
+        "not_scored": load.customers_not_scored,
+        "previous_load_id": publication.previous_load_id,
+        "model_version": request.model_version,
+    }
 
 
-def _request(app: Application, run: Run, champion: Champion, done: Mapping[str, Any]) -> LoadRequest:
+def request_load(app: Application, run: Run, champion: Champion, done: Mapping[str, Any]) -> LoadRequest:
+    """All that the warehouse needs of a scored run. `done` holds the counts of its finished stages."""
     contract, day = app.contract, run.business_date
     root = app.settings.lake(contract.name)
     catalogue = build_catalogue(contract)
@@ -120,22 +137,41 @@ def _count_row(kind: str, source: str, name: str, value: object) -> dict[str, An
     }
 
 
+_CHECK_COLUMNS = ("kind", "source", "name", "severity", "passed", "observed", "expected")
+
+
 def _check_row(check: CheckResult) -> dict[str, Any]:
-    return {
-        "kind": check.kind, "source": check.source, "name": check.name, "severity": check.severity, "passed": check.passed,
-        "observed": check.observed, "expected": check.expected,
-    }  # fmt: skip
+    return {name: getattr(check, name) for name in _CHECK_COLUMNS}
+
+
+# Columns of `models` that the ledger's metrics hold, some under another name.
+_METRICS = {
+    "candidate": "candidate",
+    "auc": "auc",
+    "auc_low": "auc_low",
+    "auc_high": "auc_high",
+    "log_loss": "log_loss",
+    "brier": "brier",
+    "calibration_error": "ece",
+    "lift_top_decile": "lift_top_decile",
+    "base_rate": "base_rate",
+    "training_rows": "training_rows",
+    "test_rows": "rows",
+}
 
 
 def _model_row(model: ModelRecord, champion: Champion) -> dict[str, Any]:
-    metrics = model.metrics
-    return {
-        "model_version": model.version, "state": model.state, "is_champion": model.version == champion.version, "candidate": metrics["candidate"],
-        "trained_through": model.trained_through, "label_data_through": model.label_data_through, "auc": metrics["auc"], "auc_low": metrics["auc_low"],
-        "auc_high": metrics["auc_high"], "log_loss": metrics["log_loss"], "brier": metrics["brier"], "calibration_error": metrics["ece"],
-        "lift_top_decile": metrics["lift_top_decile"], "base_rate": metrics["base_rate"], "training_rows": metrics["training_rows"],
-        "test_rows": metrics["rows"], "digest": model.digest, "reason": model.reason, "created_at": model.created_at, "promoted_at": model.promoted_at,
-    }  # fmt: skip
+    return {column: model.metrics[metric] for column, metric in _METRICS.items()} | {
+        "model_version": model.version,
+        "state": model.state,
+        "is_champion": model.version == champion.version,
+        "trained_through": model.trained_through,
+        "label_data_through": model.label_data_through,
+        "digest": model.digest,
+        "reason": model.reason,
+        "created_at": model.created_at,
+        "promoted_at": model.promoted_at,
+    }
 
 
 def _feature_rows(contract: Contract, catalogue: Sequence[Feature]) -> list[dict[str, Any]]:

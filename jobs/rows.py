@@ -22,7 +22,7 @@ _CARRIES_ZONE = ":[0-9:.]*[^0-9:.]"
 
 
 class Bucket(StrEnum):
-    """Where a raw row goes: the first that fits, in this order. Malformed rows are quarantined too, under their own reason."""
+    """Where a raw row goes: the first that fits, in this order. Malformed rows are quarantined too."""
 
     MALFORMED = "malformed"
     IGNORED = "ignored"
@@ -32,9 +32,10 @@ class Bucket(StrEnum):
 
 
 def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    """Rows of deliveries of one source as they came: delivery_id, <columns> text, corrupt_record, row_hash, known_date, known_month.
+    """Rows of deliveries of one source as they came, all text.
 
-    A line with too few or too many fields keeps its text in corrupt_record. Headers were judged before; here they are skipped.
+    Columns: delivery_id, <columns>, corrupt_record, row_hash, known_date, known_month. A line with too few or too many
+    fields keeps its text in corrupt_record. Headers were judged before; here they are skipped.
     """
     source = contract.sources[deliveries[0].source]
     schema = ", ".join(f"`{name}` STRING" for name in source.types) + f", {CORRUPT} STRING"
@@ -77,9 +78,10 @@ def classify(
     source_rules: Sequence[RowRule],
     canonical_rules: Sequence[RowRule],
 ) -> DataFrame:
-    """Every landed row with its bucket and reasons: delivery_id, row_hash, known_date, raw_row, typed, canonical, bucket, reasons.
+    """Every landed row with its bucket and reasons; nothing is dropped: rows are flagged, then split.
 
-    `typed` is a struct of the file's columns, `canonical` one of the contract's. Nothing is dropped: rows are flagged, then split.
+    Columns: delivery_id, row_hash, known_date, raw_row, typed (a struct of the file's columns), canonical (one of the
+    contract's), bucket, reasons.
     """
     source = contract.sources[name]
     typed = _with_types(landed, source, contract.timezone)
@@ -115,7 +117,7 @@ def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
 
 
 def _typed(column: str, kind: str, timezone: str) -> str:
-    """SQL of the typed value. A timestamp is local time; one that carries its zone is moved there, or hours would be lost."""
+    """SQL of the typed value. A timestamp is local time; one that carries its zone is moved there first."""
     if kind != "timestamp":
         return f"try_cast(`{column}` AS {_SPARK_TYPES.get(kind, kind)})"
     local = f"CAST(from_utc_timestamp(try_cast(`{column}` AS TIMESTAMP), '{timezone}') AS TIMESTAMP_NTZ)"
@@ -137,7 +139,7 @@ def _ignored_reason(source: Source) -> Column:
 
 
 def _with_canonical(flagged: DataFrame, source: Source) -> DataFrame:
-    """Canonical columns replace the typed ones, which move into a struct: a file's `Quantity` and our `quantity` would clash."""
+    """Canonical columns replace the typed ones, which move into a struct: `Quantity` and `quantity` would clash."""
     canonical = [
         F.expr(f"CAST({expression_sql(text, list(source.types))} AS STRING)").alias(column) if column == "customer_id"
         else F.expr(expression_sql(text, list(source.types))).alias(column)
@@ -178,7 +180,7 @@ def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
 
 
 def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
-    """The typed facts of a source: one signed row per accepted raw row. Amounts are integers of their measure's scale."""
+    """The typed facts of a source, one signed row per accepted raw row. Measures are integers of their scale."""
     columns = contract.sources[name].columns
     facts = classified.filter(F.col("bucket") == Bucket.ACCEPTED).select("delivery_id", "known_date", "canonical.*")
     activity = F.coalesce(F.expr(expression_sql(contract.churn.activity, list(columns))), F.lit(False))

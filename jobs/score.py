@@ -1,7 +1,7 @@
 """The score stage: one pass over the feature snapshot gives probability and reasons."""
 
-from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -30,8 +30,8 @@ def score_features(features: DataFrame, plan: ScoringPlan) -> DataFrame:
     return features.select("customer_id", *columns).mapInArrow(_scorer(plan.to_json()), SCORES)
 
 
-def _scorer(plan_json: str) -> Callable[[Iterator[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def score(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _scorer(plan_json: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.RecordBatch]]:
+    def score(batches: Iterable[pa.RecordBatch]) -> Iterable[pa.RecordBatch]:
         plan = ScoringPlan.from_json(plan_json)
         for batch in batches:
             yield _scored_batch(plan, batch)
@@ -63,18 +63,18 @@ def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
     return arrays
 
 
-def score(
-    app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, features_version: int, eligible: int
-) -> None:
-    """Writes the scores of the run and checks that every eligible customer has exactly one.
+def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, snapshot: Mapping[str, Any]) -> None:
+    """Writes the scores of the run, one for every eligible customer of its snapshot.
+
+    `snapshot` holds the counts of the features stage.
 
     Raises:
         ChurnlakeError: Rows scored differ from customers eligible.
     """
     from churnlake.ledger import CheckResult
 
-    lake, day = app.lake, run.business_date
-    features = lake.read("features", features_version).filter(F.col("business_date") == day)
+    lake, day, eligible = app.lake, run.business_date, snapshot["eligible"]
+    features = lake.read("features", snapshot["versions"]["features"]).filter(F.col("business_date") == day)
     stage.say(f"scoring {eligible:,} customers")
     scored = score_features(features, plan).select(
         F.lit(day).alias("business_date"), F.lit(run.run_id).alias("run_id"), "*"

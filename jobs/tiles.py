@@ -33,7 +33,9 @@ def daily_values(events: DataFrame, distinct: Sequence[str]) -> DataFrame:
 
 
 def newly_known(named: DataFrame, known: DataFrame | None) -> DataFrame:
-    """Customers that these rows make known, or known earlier: source, customer_id, delivery_id, first_known_date, known_month.
+    """Customers that these rows make known, or known earlier.
+
+    Columns: source, customer_id, delivery_id, first_known_date, known_month.
 
     A fact dated ahead makes its customer known on its own date, not before. Once known, always known.
     """

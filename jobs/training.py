@@ -41,10 +41,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--as-of", type=date.fromisoformat, required=True)
     given = parser.parse_args(arguments)
     end_group_with_parent()
-    return exit_code_of(lambda: _run(given.contract, given.application, given.as_of, Settings.from_environment()))
+    return exit_code_of(lambda: run(given.contract, given.application, given.as_of, Settings.from_environment()))
 
 
-def _run(path: Path, application: str, as_of: date, settings: Settings) -> int:
+def run(path: Path, application: str, as_of: date, settings: Settings) -> int:
+    """Trains in this process on what was known at the end of `as_of`.
+
+    Raises:
+        ModelRefusedError: There is too little history, or the gate did not pass the model.
+    """
     contract = load_contract(path)
     ledger = Ledger.open(settings.ledger_url)
     ledger.remember_contract(name=contract.name, path=str(contract.path), digest=contract.digest, now=clock())
@@ -110,7 +115,7 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     if not schedule.train or not schedule.test:
         enough = calendar.matures_on(calendar.matures_on(first, churn.maturity_days), churn.maturity_days)
         raise ModelRefusedError(
-            f"not enough history to train: data are complete through {complete}, the first model needs them through {enough}",
+            f"not enough history to train: data are complete through {complete}, the first model needs {enough}",
             next_step="load more history, shorten the horizon or active_within_days, or wait",
         )
     return schedule
@@ -166,10 +171,18 @@ def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel
     registered = register(settings.mlflow_url, settings.mlflow_artifacts, TrainedModel(fitted, gate), provenance)
     states: dict[Verdict, Any] = {Verdict.PROMOTE: "registered", Verdict.HOLD: "held", Verdict.REFUSE: "refused"}
     app.ledger.record_model(
-        contract=contract.name, version=registered.version, digest=registered.digest, state=states[gate.verdict],
-        trained_through=fitted.protocol.trained_through, label_data_through=fitted.protocol.label_data_through,
-        metrics=_metrics(fitted), gate=[{**asdict(check), "verdict": check.verdict.value} for check in gate.checks], run_id=run.run_id, now=clock(), reason=gate.reason,
-    )  # fmt: skip
+        contract=contract.name,
+        version=registered.version,
+        digest=registered.digest,
+        state=states[gate.verdict],
+        trained_through=fitted.protocol.trained_through,
+        label_data_through=fitted.protocol.label_data_through,
+        metrics=_metrics(fitted),
+        gate=[asdict(check) | {"verdict": check.verdict.value} for check in gate.checks],
+        run_id=run.run_id,
+        now=clock(),
+        reason=gate.reason,
+    )
     stage.counts.update(version=registered.version, verdict=gate.verdict.value)
     if gate.verdict is not Verdict.PROMOTE:
         raise ModelRefusedError(
@@ -181,7 +194,7 @@ def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel
 
 
 def _metrics(fitted: "FittedModel") -> dict[str, Any]:
-    """What the ledger keeps of a model: the pooled out-of-time metrics, those of each test cutoff, and what was chosen."""
+    """What the ledger keeps of a model: out-of-time metrics, pooled and by test cutoff, and what was chosen."""
     evaluation = fitted.evaluation
     return {
         **asdict(evaluation.pooled),

@@ -1,6 +1,9 @@
 """What every room of tests shares: settings on a scratch home, and one lazy Spark session for all."""
 
 import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,6 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from churnlake.settings import Settings
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+DEMO_SECONDS = 900
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -51,3 +57,34 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     session.conf.set("spark.sql.shuffle.partitions", "2")
     yield session
     session.stop()
+
+
+@pytest.fixture(scope="session")
+def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The home that the demo leaves: a year of a real shop, a model, three nights. Made once; copy it to change it."""
+    home = tmp_path_factory.mktemp("demo") / "home"
+    environment = {**os.environ, "CHURNLAKE_HOME": str(home)}
+    command = [sys.executable, "-m", "flows.cli", "demo"]
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=DEMO_SECONDS)
+    assert done.returncode == 0, done.stdout + done.stderr
+    (home / "demo.txt").write_text(done.stdout)
+    return home
+
+
+@pytest.fixture
+def after_demo(demo_home: Path, tmp_path: Path) -> Settings:
+    """Settings of a copy of the demo's home, free to be changed."""
+    shutil.copytree(demo_home, tmp_path / "home", symlinks=True)
+    return Settings.from_environment({"CHURNLAKE_HOME": str(tmp_path / "home")})
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    """A copy of the demo's contract with the files of its last six weeks: older ones are no longer looked at."""
+    source = CHECKOUT / "examples" / "online_retail"
+    shutil.copytree(source / "expectations", tmp_path / "shop" / "expectations")
+    (tmp_path / "shop" / "data" / "by_day").mkdir(parents=True)
+    for file in sorted((source / "data" / "by_day").iterdir()):
+        if file.name >= "2011-10-25":
+            shutil.copy(file, tmp_path / "shop" / "data" / "by_day")
+    return Path(shutil.copy(source / "contract.toml", tmp_path / "shop" / "contract.toml"))
