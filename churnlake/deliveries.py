@@ -5,6 +5,7 @@ import csv
 import gzip
 import hashlib
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -59,7 +60,9 @@ def find_files(contract: Contract, name: str) -> tuple[File, ...]:
     source = contract.sources[name]
     pattern = slot_pattern(source)
     by_slot: dict[date, File] = {}
-    for path in sorted(contract.folder.glob(source.path.format(business_date="*"))):
+    # A date beside a * would make a **, which means any number of folders.
+    wanted = re.sub(r"\*+", "*", source.path.format(business_date="*"))
+    for path in sorted(contract.folder.glob(wanted)):
         relative = path.relative_to(contract.folder).as_posix()
         match = pattern.fullmatch(relative)
         if match is None or not path.is_file():

@@ -1,0 +1,270 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from churnlake.contract import Contract, load_contract
+from churnlake.errors import ContractError, UsageError
+
+EXAMPLE = Path(__file__).resolve().parents[3] / "examples" / "online_retail" / "contract.toml"
+
+WriteShop = Callable[..., Path]
+LoadShop = Callable[..., Contract]
+
+
+def problems_of(path: Path) -> list[str]:
+    """Every problem the reader lists of a contract that is wrong."""
+    with pytest.raises(ContractError) as caught:
+        load_contract(path)
+    return list(caught.value.problems)
+
+
+def test_the_example_is_a_good_contract() -> None:
+    """The contract that newcomers copy is accepted, and its paths start from its own folder."""
+    contract = load_contract(EXAMPLE)
+    assert (contract.name, contract.version, contract.timezone, contract.unit) == (
+        "online_retail",
+        1,
+        "Europe/London",
+        "customer",
+    )
+    assert contract.folder == EXAMPLE.parent
+    assert contract.suites == EXAMPLE.parent / "expectations"
+    assert contract.churn.maturity_days == 32
+
+
+def test_ten_mistakes_are_listed_at_once(write_shop: WriteShop) -> None:
+    """One reading names all ten, each with its place, what was given and what is allowed."""
+    path = write_shop(
+        ('name = "shop"', 'name = "My Shop"'),
+        ("Europe/London", "Europe/Londn"),
+        ('"GBP"', '"gbp"'),
+        ('"2011-01-01"', "20110101"),
+        ('clock = "replay"', 'clok = "replay"'),
+        ('"sunday"', '"Sunday"'),
+        ('price = "decimal(12,2)"', 'price = "decimal(2,12)"'),
+        ('amount = "price"', 'amount = "prize * 2"'),
+        ("horizon_days = 30", "horizon_days = 0"),
+        ("[30, 90]", "[90, 30]"),
+    )
+    expected = [
+        "contract.name: must be a lower-case letter, then at most 39 lower-case letters, digits or _; got 'My Shop'",
+        "contract.timezone: unknown time zone 'Europe/Londn'; use a name such as 'Europe/London' or 'UTC'",
+        "contract.currency: must be three capital letters, such as 'GBP'; got 'gbp'",
+        "calendar.starts_on: must be a date such as '2010-12-01' or a time such as '05:00', in quotes; got 20110101",
+        "calendar.clok: unknown key, did you mean 'clock'?; allowed: starts_on, clock, expected_by, max_catchup_days",
+        (
+            "sources.sales.closed.weekdays.0: must be 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', "
+            "'saturday' or 'sunday'; got 'Sunday'"
+        ),
+        "sources.sales.types.price: has more decimals than digits; write decimal(digits,decimals); got 'decimal(2,12)'",
+        "churn.horizon_days: must be greater than or equal to 1; got 0",
+        "features.windows_days: must grow, each window once; got [90, 30]",
+        (
+            "sources.sales.columns.amount: names an unknown column 'prize', did you mean 'price'?; "
+            "known: id, at, price, kind"
+        ),
+    ]
+    assert problems_of(path) == expected
+
+
+def test_the_message_counts_the_problems_and_says_what_to_do(write_shop: WriteShop) -> None:
+    """What a person reads is the file, the number of problems, one line for each, and the next command."""
+    path = write_shop(("horizon_days = 30", "horizon_days = -3"), ('"GBP"', '"POUND"'))
+    with pytest.raises(ContractError) as caught:
+        load_contract(path)
+    assert str(caught.value) == (
+        f"{path}: 2 problems\n"
+        "  - contract.currency: must be three capital letters, such as 'GBP'; got 'POUND'\n"
+        "  - churn.horizon_days: must be greater than or equal to 1; got -3\n"
+        f"  next: edit the file, then `churnlake check {path}`"
+    )
+    assert caught.value.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (("[churn]", "[churn]\ngrace_day = 1"), "churn.grace_day: unknown key, did you mean 'grace_days'?"),
+        (('reason = "anonymous"', 'reason = "anonymous", why = "x"'), "sources.sales.ignore.0.why: unknown key"),
+        (("scale = 2", "scal = 2"), "features.measures.0.scal: unknown key, did you mean 'scale'?"),
+        (('role = "events"', 'rolle = "events"'), "sources.sales.rolle: unknown key, did you mean 'role'?"),
+        (("[features]", "[feature]"), "feature: unknown key, did you mean 'features'?"),
+    ],
+)
+def test_an_unknown_key_is_answered_with_the_nearest_one(
+    write_shop: WriteShop, edit: tuple[str, str], problem: str
+) -> None:
+    """A misspelt key is never ignored, at whatever depth it stands."""
+    assert any(line.startswith(problem) and "allowed: " in line for line in problems_of(write_shop(edit)))
+
+
+@pytest.mark.parametrize(
+    ("edit", "problem"),
+    [
+        (('name = "shop"', 'name = "shop"\nversion = "1"'), "contract.version: must be a valid integer; got '1'"),
+        (('name = "shop"', 'name = "shop"\nversion = true'), "contract.version: must be a valid integer; got True"),
+        (("horizon_days = 30", "horizon_days = 30.5"), "churn.horizon_days: must be a valid integer; got 30.5"),
+        (
+            ('clock = "replay"', 'expected_by = "05:00+02:00"'),
+            "calendar.expected_by: must be a local time of the contract's zone, such as '05:00'; got '05:00:00+02:00'",
+        ),
+        (
+            ('clock = "replay"', "expected_by = 5"),
+            "calendar.expected_by: must be a date such as '2010-12-01' or a time such as '05:00', in quotes; got 5",
+        ),
+        (
+            ('"2011-01-01"', '"2011-02-29"'),
+            ("calendar.starts_on: must be a valid date or datetime, day value is outside expected range; "
+            "got '2011-02-29'"),
+        ),
+        (('clock = "replay"', 'clock = "now"'), "calendar.clock: must be 'today' or 'replay'; got 'now'"),
+        (
+            ('path = "in/', 'path = "../in/'),
+            ("sources.sales.path: must lie below the contract's folder: no leading / and no ..; "
+            "got '../in/{business_date}.csv'"),
+        ),
+        (
+            ('path = "in/', 'path = "/in/'),
+            ("sources.sales.path: must lie below the contract's folder: no leading / and no ..; "
+            "got '/in/{business_date}.csv'"),
+        ),
+        (
+            ('path = "in/{business_date}.csv"', 'path = "in/today.csv"'),
+            ("sources.sales.path: must hold {business_date} exactly once, where the date stands in the file's path; "
+            "got 'in/today.csv'"),
+        ),
+        (
+            ('path = "in/', 'path = "{shop}/'),
+            ("sources.sales.path: may hold * for any part of one name, but no ** ? [ ] { } or backslash; "
+            "got '{shop}/{business_date}.csv'"),
+        ),
+        (
+            ('role = "events"', 'role = "events"\nseparator = "||"'),
+            "sources.sales.separator: must be one character, no quote, backslash or line end; got '||'",
+        ),
+        (
+            ('kind = "text"', 'kind = "varchar"'),
+            ("sources.sales.types.kind: must be one of text, int, bigint, double, boolean, date, timestamp, "
+            "decimal(12,2) (digits and decimals as needed); got 'varchar'"),
+        ),
+        (
+            ('kind = "text" }', 'kind = "text", Kind = "text" }'),
+            "sources.sales.types: two columns differ only in case or blanks; the lake cannot tell them apart",
+        ),
+        (
+            ('kind = "text" }', 'kind = "text", delivery_id = "text" }'),
+            ("sources.sales.types.delivery_id: 'delivery_id' is the name of a column of the lake's own; "
+            "choose another; "
+            "taken: _metadata, bad_types, corrupt_record, delivery_id, file, ignored, known_date, known_month, "
+            "raw_row, row_hash, source_reasons"),
+        ),
+        (
+            ('event_ts = "at"', 'happened = "at"'),
+            "sources.sales.columns.event_ts: is missing; needed: customer_id, event_ts",
+        ),
+        (
+            ("scale = 2 }", 'scale = 2 }, { name = "amont" }'),
+            ("features.measures: 'amont' is no canonical column of any source, did you mean 'amount'?; "
+            "known: amount, event_type"),
+        ),
+        (
+            ("scale = 2 }", 'scale = 2 }, { name = "event_type" }'),
+            "features: 'event_type' is a measure and is counted by value; it can be a number or a text, not both",
+        ),
+        (
+            ('"cancellation"]', '"other"]'),
+            ("features.by: the value 'other' would name two features alike; "
+            "give it another name where the column is mapped"),
+        ),
+        (
+            ('"cancellation"]', '"purchase"]'),
+            "features.by: the value 'purchase' stands twice; each value names features of its own",
+        ),
+        (
+            ("active_within_days = 90", "active_within_days = 181"),
+            ("churn.active_within_days: must be at most 180, twice the longest of features.windows_days; got 181; "
+            "add a longer window or shorten it"),
+        ),
+        (
+            ("[features]", "[decision]\nbands = { high = 0.3, medium = 0.1 }\n[features]"),
+            ("decision.bands: must grow from the most at risk on, without 'low' (that is the rest); "
+            "got {'high': 0.3, 'medium': 0.1}"),
+        ),
+        (
+            ("[features]", "[decision]\nbands = { high = nan }\n[features]"),
+            "decision.bands.high: must be less than 1; got nan",
+        ),
+    ],
+)  # fmt: skip
+def test_a_wrong_value_is_told_with_what_was_given_and_what_is_allowed(
+    write_shop: WriteShop, edit: tuple[str, str], problem: str
+) -> None:
+    """Each wrong value is one problem that a person can repair without reading code."""
+    assert problems_of(write_shop(edit)) == [problem]
+
+
+def test_activity_must_be_answerable_by_every_source(write_shop: WriteShop) -> None:
+    """A source without the columns that activity names is refused here, not in the middle of a night."""
+    second = (
+        '[sources.visits]\nrole = "events"\npath = "visits/{business_date}.csv"\n'
+        'types = { id = "text", at = "timestamp" }\n'
+        'columns = { customer_id = "id", event_ts = "at" }\n\n[churn]'
+    )
+    assert problems_of(write_shop(("[churn]", second))) == [
+        "churn.activity: names an unknown column 'amount'; known: customer_id, event_ts"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", ["contract: is missing", "calendar: is missing", "sources: is missing", "churn: is missing"]),
+        ("churn = 5\nsources = 5\nfeatures = 5", ["churn: must be a table of keys, such as [churn]; got 5"]),
+        ("[contract\n", ["not valid TOML: "]),
+        (
+            "[features]\ndistinct = 5\nmeasures = [5]\nby = 5\nwindows_days = []",
+            ["features.distinct: must be a valid list"],
+        ),
+    ],
+)
+def test_a_contract_of_another_shape_is_no_crash(tmp_path: Path, text: str, problem: list[str]) -> None:
+    """Whatever TOML holds, the answer is a list of problems."""
+    path = tmp_path / "contract.toml"
+    path.write_text(text)
+    found = problems_of(path)
+    assert all(any(line.startswith(start) for line in found) for start in problem), found
+
+
+def test_a_contract_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    """No file, a folder and a file in another encoding are usage errors that name the path."""
+    with pytest.raises(UsageError, match=r"no contract at .*absent\.toml\n  next: give the path"):
+        load_contract(tmp_path / "absent.toml")
+    with pytest.raises(UsageError, match=r"cannot be read: .*\n  next: check its path, rights and encoding"):
+        load_contract(tmp_path)
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes('name = "Caf\u00e9"'.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"latin\.toml cannot be read: .*utf-8"):
+        load_contract(latin)
+
+
+def test_the_digest_counts_meaning_and_not_layout(load_shop: LoadShop) -> None:
+    """Comments, order and spelled-out defaults leave the digest; any changed key changes it."""
+    plain = load_shop().digest
+    assert load_shop(("[churn]", "# who leaves\n[churn]\ngap_days = 0")).digest == plain
+    assert load_shop(("horizon_days = 30", "horizon_days = 31")).digest != plain
+    assert load_shop(('"sunday"', '"saturday"')).digest != plain
+
+
+def test_the_typed_digest_counts_only_what_gives_rows_their_meaning(load_shop: LoadShop) -> None:
+    """Another horizon leaves typed rows as they are; another mapping, activity, zone or measure does not."""
+    plain = load_shop().typed_digest("sales")
+    assert load_shop(("horizon_days = 30", "horizon_days = 60")).typed_digest("sales") == plain
+    assert load_shop(("[30, 90]", "[30, 120]")).typed_digest("sales") == plain
+    for edit in (
+        ('amount = "price"', 'amount = "price * 2"'),
+        ('"amount > 0"', '"amount >= 0"'),
+        ("Europe/London", "UTC"),
+        ("scale = 2", "scale = 1"),
+    ):
+        assert load_shop(edit).typed_digest("sales") != plain

@@ -1,0 +1,219 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from churnlake.errors import ContractError
+from churnlake.suites import RowRule, Severity, read_suite
+
+ROOT = Path(__file__).resolve().parents[2]
+COLUMNS = ["id", "price", "a b"]
+KNOWN = "known: id, price, a b"
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Writes a suite of the given expectations; returns its path."""
+
+    def to_file(*expectations: object) -> Path:
+        path = tmp_path / "orders.json"
+        path.write_text(json.dumps({"name": "orders", "expectations": expectations}))
+        return path
+
+    return to_file
+
+
+def expectation(short: str, **kwargs: Any) -> dict[str, Any]:
+    """A critical expectation about a column's values."""
+    return {"type": f"expect_column_values_to_{short}", "kwargs": kwargs}
+
+
+def problems_of(path: Path) -> list[str]:
+    """Every problem of a suite that is wrong."""
+    with pytest.raises(ContractError) as caught:
+        read_suite(path, COLUMNS)
+    return list(caught.value.problems)
+
+
+@pytest.mark.parametrize(
+    ("rule", "breaks"),
+    [
+        (expectation("not_be_null", column="id"), "COALESCE(`id` IS NULL, FALSE)"),
+        (expectation("be_between", column="price", min_value=0), "COALESCE(`price` < 0, FALSE)"),
+        (
+            expectation("be_between", column="price", min_value=-1.5, max_value=2, strict_min=True, strict_max=True),
+            "COALESCE(`price` <= -1.5 OR `price` >= 2, FALSE)",
+        ),
+        (expectation("be_in_set", column="a b", value_set=["x", "it's"]), r"COALESCE(NOT `a b` IN ('x', 'it\'s'), FALSE)"),  # noqa: E501
+        (expectation("not_be_in_set", column="price", value_set=[0, 1]), "COALESCE(`price` IN (0, 1), FALSE)"),
+        (expectation("match_regex", column="id", regex=r"^\d+$"), r"COALESCE(NOT `id` RLIKE '^\\d+$', FALSE)"),
+        (expectation("not_match_regex", column="id", regex="x"), "COALESCE(`id` RLIKE 'x', FALSE)"),
+        (
+            expectation("be_in_set", column="id", value_set=["') OR TRUE --"]),
+            r"COALESCE(NOT `id` IN ('\') OR TRUE --'), FALSE)",
+        ),
+    ],
+)  # fmt: skip
+def test_a_row_rule_becomes_one_quoted_predicate(write: Write, rule: dict[str, Any], breaks: str) -> None:
+    """Column and values are quoted, so that nothing in a suite is ever code; the predicate is never null."""
+    (compiled,) = read_suite(write(rule), COLUMNS).row_rules
+    assert compiled == RowRule(
+        f"orders.{rule['kwargs']['column']}.{rule['type'].removeprefix('expect_column_values_to_')}",
+        Severity.CRITICAL,
+        breaks,
+    )
+
+
+@pytest.mark.parametrize(
+    ("rule", "broken"),
+    [
+        (expectation("not_be_null", column="price"), [None]),
+        (expectation("be_between", column="price", min_value=0, max_value=2), [-1, 3]),
+        (expectation("be_between", column="price", min_value=0, max_value=2, strict_min=True), [-1, 0, 3]),
+        (expectation("be_in_set", column="price", value_set=[1, 2]), [-1, 0, 3]),
+        (expectation("not_be_in_set", column="price", value_set=[1, 2]), [1, 2]),
+    ],
+)
+def test_null_passes_every_rule_but_the_one_about_null(write: Write, rule: dict[str, Any], broken: list[Any]) -> None:
+    """Asked of another SQL engine: the rows a predicate flags, limits and null included."""
+    (compiled,) = read_suite(write(rule), COLUMNS).row_rules
+    question = "SELECT price FROM (VALUES (-1), (0), (1), (2), (3), (NULL)) AS rows(price) WHERE "
+    found = duckdb.sql(question + compiled.breaks.replace("`", '"')).fetchall()
+    assert [value for (value,) in found] == broken
+
+
+def test_severity_and_order_are_kept(write: Write) -> None:
+    """Rules come in the suite's order with their own severity; table expectations stay with Great Expectations."""
+    suite = read_suite(
+        write(
+            {**expectation("not_be_null", column="id"), "severity": "info"},
+            {"type": "expect_table_row_count_to_be_between", "kwargs": {"min_value": 1}, "severity": "critical"},
+            {**expectation("be_between", column="price", max_value=9), "severity": "warning"},
+        ),
+        COLUMNS,
+    )
+    assert [(rule.name, rule.severity) for rule in suite.row_rules] == [
+        ("orders.id.not_be_null", Severity.INFO),
+        ("orders.price.be_between", Severity.WARNING),
+    ]
+    assert len(suite.expectations) == 3
+
+
+@pytest.mark.parametrize(
+    ("wrong", "problem"),
+    [
+        ("text", "needs a type, such as 'expect_column_values_to_not_be_null'"),
+        ({"type": "expect_x"}, 'needs kwargs, such as {"column": ...}'),
+        (expectation("not_be_nul", column="id"), "unknown type 'expect_column_values_to_not_be_nul', did you mean "),
+        (expectation("not_be_null", column="idd"), f"unknown column 'idd', did you mean 'id'?; {KNOWN}"),
+        (expectation("not_be_null"), f"column is missing; {KNOWN}"),
+        (
+            {**expectation("not_be_null", column="id"), "severity": "fatal"},
+            "unknown severity 'fatal'; allowed: critical, warning, info",
+        ),
+        (
+            {**expectation("not_be_null", column="id"), "severty": "info"},
+            "unknown key 'severty', did you mean 'severity'?; allowed: type, kwargs, severity, meta",
+        ),
+        (
+            expectation("be_between", column="price", min=0, max_value=1),
+            ("unknown kwarg 'min'; "
+            "allowed: column, min_value, max_value, strict_min, strict_max, mostly"),
+        ),
+        (expectation("be_between", column="price"), "needs min_value, max_value or both"),
+        (expectation("match_regex", column="id", regex=5), "needs regex, a text; got 5"),
+        (
+            expectation("be_in_set", column="id", value_set="abc"),
+            "needs value_set, a list of at least one text or number; got 'abc'",
+        ),
+        (
+            expectation("be_in_set", column="id", value_set=[]),
+            "needs value_set, a list of at least one text or number; got []",
+        ),
+        (
+            expectation("be_in_set", column="id", value_set=["a", None]),
+            "needs value_set, a list of at least one text or number; got ['a', None]",
+        ),
+        (
+            expectation("not_be_null", column="id", mostly=95),
+            "mostly must be a share above 0 and up to 1; got 95",
+        ),
+        (
+            expectation("not_be_null", column="id", row_condition="price > 0"),
+            "unknown kwarg 'row_condition'; allowed: column, mostly",
+        ),
+        (
+            expectation("match_regex", column="id", regex="${env:HOME}"),
+            "holds '${', where Spark would put in a setting; leave it out",
+        ),
+        (
+            {"type": "expect_table_row_count_to_be_between", "kwargs": {"column": "id", "min_value": 1}},
+            "unknown kwarg 'column'; allowed: min_value, max_value, strict_min, strict_max",
+        ),
+    ],
+)  # fmt: skip
+def test_an_expectation_that_cannot_be_meant_is_refused(write: Write, wrong: object, problem: str) -> None:
+    """What Great Expectations would take otherwise, or drop, or find out only at night, is found on reading."""
+    (found,) = problems_of(write(wrong))
+    assert found.startswith(f"expectations[0]: {problem}")
+
+
+def test_all_mistakes_of_a_suite_are_listed_at_once(write: Write) -> None:
+    """No expectation is dropped for the sake of the others: each wrong one is named by its place."""
+    path = write(
+        expectation("not_be_null", column="idd"),
+        expectation("not_be_null", column="id"),
+        expectation("be_between", column="prise", min=1),
+    )
+    assert [problem.partition(":")[0] for problem in problems_of(path)] == [
+        "expectations[0]",
+        "expectations[2]",
+        "expectations[2]",
+        "expectations[2]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("{", "JSONDecodeError"),
+        ("[]", "TypeError"),
+        ('{"name": "orders"}', "KeyError"),
+        (
+            '{"name": "orders", "expectations": [{"type": "x", "kwargs": {"min_value": NaN}}]}',
+            "NaN is no number of JSON",
+        ),
+    ],
+)
+def test_a_file_that_is_no_suite_is_refused(tmp_path: Path, text: str, told: str) -> None:
+    """Whatever the file holds, the answer names it and says what a suite is."""
+    path = tmp_path / "orders.json"
+    path.write_text(text)
+    (problem,) = problems_of(path)
+    assert problem.startswith('is no expectation suite (JSON with "name" and a list "expectations"): ')
+    assert told in problem
+
+
+def test_a_suite_is_called_as_its_file(tmp_path: Path) -> None:
+    """Reasons in quarantine start with the suite's name, which leads back to its file."""
+    path = tmp_path / "orders.json"
+    path.write_text('{"name": "invoices", "expectations": []}')
+    assert problems_of(path) == ["name: must be 'orders', as the file is called; got 'invoices'"]
+
+
+def test_the_suites_of_this_checkout_can_be_read() -> None:
+    """The built-in suite and the example's own: every row rule has a reason for people."""
+    events = read_suite(ROOT / "expectations" / "events.json", ["customer_id", "event_ts"])
+    assert [(rule.name, rule.severity.value) for rule in events.row_rules] == [
+        ("events.customer_id.not_be_null", "critical"),
+        ("events.event_ts.not_be_null", "critical"),
+        ("events.customer_id.match_regex", "critical"),
+    ]
+    own = read_suite(ROOT / "examples" / "online_retail" / "expectations" / "invoices.json", ["UnitPrice"])
+    assert [rule.breaks for rule in own.row_rules] == ["COALESCE(`UnitPrice` <= 0, FALSE)"]
+    assert all(one["meta"]["reason"] for one in (*events.expectations, *own.expectations))
