@@ -1,0 +1,407 @@
+"""Features and population at cutoffs: small cases by hand, and seeded random shops against a plain Python oracle."""
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from churnlake.contract import Contract
+from churnlake.features import Aggregate, build_catalogue
+from jobs import tiles
+from jobs.features import Tiles, features_at, population_at
+
+FACTS = (
+    "source STRING, customer_id STRING, event_date DATE, known_date DATE, amount BIGINT, product STRING, "
+    "event_type STRING, sign INT, quantity BIGINT, is_activity BOOLEAN, delivery_id STRING"
+)
+CUTOFF = date(2026, 3, 31)  # history_days 90: every window is held
+WINDOWS = (7, 30)
+SPAN = 60
+MakeContract = Callable[..., Contract]
+Numbers = dict[tuple[date, str], dict[str, float | None]]
+
+
+class Fact(NamedTuple):
+    """A signed fact; days count back from the cutoff, so 0 is the cutoff itself and -1 the day after."""
+
+    customer: str
+    days_ago: int
+    known_days_ago: int | None = None  # as it happened when not given
+    amount: int | None = 100
+    product: str | None = "pen"
+    event_type: str | None = "purchase"
+    sign: int = 1
+    source: str = "orders"
+
+    @property
+    def event_date(self) -> date:
+        return CUTOFF - timedelta(days=self.days_ago)
+
+    @property
+    def known_date(self) -> date:
+        return CUTOFF - timedelta(days=self.days_ago if self.known_days_ago is None else self.known_days_ago)
+
+    @property
+    def is_activity(self) -> bool:
+        return self.event_type == "purchase" and (self.amount or 0) > 0
+
+
+@pytest.fixture
+def shop(tmp_path: Path, make_contract: MakeContract) -> Contract:
+    """The shop as it is."""
+    return make_contract(tmp_path / "shop")
+
+
+def tiles_of(spark: SparkSession, contract: Contract, facts: Sequence[Fact]) -> Tiles:
+    """The tiles these facts become."""
+    rows = [
+        (
+            one.source, one.customer, one.event_date, one.known_date, one.amount, one.product, one.event_type, one.sign,
+            1, one.is_activity, f"delivery-{one.known_date}",
+        )
+        for one in facts
+    ]  # fmt: skip
+    frame = spark.createDataFrame(rows, FACTS)
+    named = frame.selectExpr(
+        "source", "customer_id", "greatest(known_date, event_date) AS usable_from", "known_date", "delivery_id"
+    )
+    activity = tiles.daily_activity(frame, contract.features)
+    values = tiles.daily_values(frame, contract.features.distinct)
+    return Tiles(activity.localCheckpoint(), values.localCheckpoint(), tiles.newly_known(named, None).localCheckpoint())
+
+
+def numbers(frame: DataFrame) -> Numbers:
+    """Every feature of every row, by cutoff and customer."""
+    return {
+        (row["business_date"], row["customer_id"]): {
+            name: value for name, value in row.asDict().items() if name not in ("business_date", "customer_id")
+        }
+        for row in frame.collect()
+    }
+
+
+# One small case each, all in one shop: a customer's name says which case it is.
+CASES = (
+    # The edges of both windows; a row without amount and product on top.
+    Fact("edges", 0), Fact("edges", 6, amount=30), Fact("edges", 7), Fact("edges", 29), Fact("edges", 30),
+    Fact("edges", 1, amount=None, product=None),
+    # The first day of the span, and the day before it.
+    Fact("tenured", 5), Fact("tenured", 59), Fact("tenured", 60),
+    Fact("tenured", 2, event_type="cancellation", amount=-5),
+    # Activity days 20, 10, 8 (twice) and 2 days ago: gaps of 10, 2 and 6 days.
+    Fact("rhythmic", 20), Fact("rhythmic", 10), Fact("rhythmic", 8), Fact("rhythmic", 8), Fact("rhythmic", 2),
+    Fact("once", 3),
+    Fact("paced", 1), Fact("paced", 2), Fact("paced", 20),
+    # One row bought and one gift withdrawn: no row in all, so there is nothing to divide by.
+    Fact("even", 29), Fact("even", 5, event_type="gift", sign=-1),
+    Fact("sharing", 1), Fact("sharing", 2), Fact("sharing", 2, event_type="cancellation", amount=-100),
+    Fact("sharing", 3, event_type=None),
+    # Ink is withdrawn whole; of caps the later of two purchases is.
+    Fact("corrected", 12), Fact("corrected", 3, product="ink"), Fact("corrected", 3, 1, product="ink", sign=-1),
+    Fact("corrected", 20, product="cap"), Fact("corrected", 2, product="cap"),
+    Fact("corrected", 2, 0, product="cap", sign=-1),
+    # For cutoffs when 29 and 30 days of history were held.
+    Fact("early bird", 61),
+    # Long ago, now, or known from tomorrow in a second source.
+    Fact("long ago", 1), Fact("long ago", 80, source="visits"),
+    Fact("now", 1), Fact("now", 2, source="visits"),
+    Fact("tomorrow", 1), Fact("tomorrow", 2, -1, source="visits"),
+)  # fmt: skip
+SECOND_SOURCE = """
+[sources.visits]
+role = "events"
+path = "visits/{business_date}.csv"
+types = { who = "text", at = "timestamp" }
+columns = { customer_id = "who", event_ts = "at", event_type = "'purchase'", amount = "1.00" }
+
+[churn]"""
+HELD_29, HELD_30 = date(2026, 1, 29), date(2026, 1, 30)
+
+
+@pytest.fixture(scope="module")
+def cases(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
+) -> dict[tuple[date, str], dict[str, Any]]:
+    """The features of every case, worked out in one go."""
+    contract = make_contract(tmp_path_factory.mktemp("cases"), ("\n[churn]", SECOND_SOURCE))
+    held = tiles_of(spark, contract, CASES)
+    return numbers(features_at(held, contract, build_catalogue(contract), [HELD_29, HELD_30, CUTOFF]))
+
+
+Cases = dict[tuple[date, str], dict[str, Any]]
+
+
+def chosen(found: dict[str, Any], *names: str) -> list[Any]:
+    """The values of these features of orders."""
+    return [found[f"orders_{name}"] for name in names]
+
+
+def test_windows_end_on_the_cutoff_and_start_on_their_first_day(cases: Cases) -> None:
+    """A window of 7 days holds the cutoff and the six days before it; a null amount and product add nothing."""
+    found = cases[CUTOFF, "edges"]
+    assert chosen(found, "rows_count_7d", "rows_count_30d") == [3.0, 5.0]
+    assert chosen(found, "amount_sum_7d", "amount_sum_30d") == [130.0, 330.0]
+    # A row without an amount is no activity, and one without a product no value.
+    assert chosen(found, "activity_days_7d", "activity_days_30d", "activity_days_60d") == [2.0, 4.0, 5.0]
+    assert chosen(found, "product_distinct_7d") == [1.0]
+    assert found["history_days"] == 90
+
+
+def test_recency_and_tenure_count_days_back_to_activity(cases: Cases) -> None:
+    """Recency is 0 for activity on the cutoff; tenure reaches back to the first day of the span and no further."""
+    names = ("activity_days_since_last", "cancellation_days_since_last", "purchase_days_since_last", "tenure_days")
+    assert chosen(cases[CUTOFF, "tenured"], *names) == [5.0, 2.0, 5.0, 59.0]
+    assert chosen(cases[CUTOFF, "edges"], *names) == [0.0, None, 0.0, 30.0]
+
+
+def test_rhythm_is_made_of_the_gaps_between_activity_days(cases: Cases) -> None:
+    """Gaps of 10, 2 and 6 days, oldest first; two purchases of one day are one day."""
+    found = cases[CUTOFF, "rhythmic"]
+    assert chosen(found, "gap_mean_days", "gap_last_days", "gap_longest_days", "recency_over_gap") == [
+        6.0,
+        6.0,
+        10.0,
+        2 / 6,
+    ]
+    assert found["orders_gap_spread_days"] == pytest.approx(math.sqrt((16 + 16 + 0) / 3), rel=1e-12)
+
+
+def test_one_activity_day_has_no_rhythm(cases: Cases) -> None:
+    """Without two days there is no gap: null, which is not zero."""
+    names = ("gap_mean_days", "gap_spread_days", "gap_last_days", "gap_longest_days", "recency_over_gap")
+    assert chosen(cases[CUTOFF, "once"], *names) == [None] * 5
+
+
+def test_a_pace_compares_daily_rates(cases: Cases) -> None:
+    """Two rows in 7 days and three in 30 are 2/7 against 3/30 a day; with no row in the long window there is none."""
+    assert cases[CUTOFF, "paced"]["orders_rows_count_pace_7d_over_30d"] == pytest.approx((2 / 7) / (3 / 30), rel=1e-12)
+    names = ("rows_count_30d", "rows_count_pace_7d_over_30d", "purchase_share_30d")
+    assert chosen(cases[CUTOFF, "even"], *names) == [0.0, None, None]
+
+
+def test_a_share_is_of_all_rows(cases: Cases) -> None:
+    """One cancellation among four rows is a quarter; a kind the contract does not name counts among all rows only."""
+    names = ("cancellation_share_30d", "purchase_share_30d", "cancellation_count_30d", "amount_sum_30d")
+    assert chosen(cases[CUTOFF, "sharing"], *names) == [0.25, 0.5, 1.0, 200.0]
+
+
+def test_a_correction_takes_back_the_whole_fact(cases: Cases) -> None:
+    """A purchase withdrawn is no activity, no value and no money; a value counts on its last day that still stands."""
+    names = ("activity_days_since_last", "amount_sum_30d", "product_distinct_7d", "product_distinct_30d")
+    assert chosen(cases[CUTOFF, "corrected"], *names) == [12.0, 200.0, 0.0, 2.0]
+
+
+def test_a_window_longer_than_history_is_null(cases: Cases) -> None:
+    """With 29 days of history nothing is said about 30; on the day there are 30, zero means zero."""
+    names = ("cancellation_count_30d", "rows_count_30d", "cancellation_count_7d", "activity_days_60d")
+    for cutoff, days, expected in ((HELD_29, 29, [None, None, 0.0, 1.0]), (HELD_30, 30, [0.0, 1.0, 0.0, 1.0])):
+        assert cases[cutoff, "early bird"]["history_days"] == days
+        assert chosen(cases[cutoff, "early bird"], *names) == expected
+
+
+def test_a_source_without_any_row_of_a_customer_is_null_not_zero(cases: Cases) -> None:
+    """Who never appeared in a source is unknown to it, until a row is known; who appeared long ago counts zero."""
+    found = {who: cases[CUTOFF, who] for who in ("once", "long ago", "now", "tomorrow")}
+    assert {who: one["visits_rows_count_30d"] for who, one in found.items()} == {
+        "once": None,
+        "long ago": 0.0,
+        "now": 1.0,
+        "tomorrow": None,
+    }
+    assert {one["orders_rows_count_30d"] for one in found.values()} == {1.0}
+
+
+def test_every_known_customer_is_eligible_or_excluded_with_a_reason(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """Eligible plus excluded are the known: by the last activity, then by the first; the unknown are no rows."""
+    contract = make_contract(tmp_path / "tenure", ("min_tenure_days = 0", "min_tenure_days = 10"))
+    facts = [
+        Fact("last_day", 29), Fact("a_day_late", 30), Fact("gone", 200), Fact("never_active", 1, event_type="gift"),
+        Fact("withdrawn", 20), Fact("withdrawn", 20, 5, sign=-1), Fact("new", 9), Fact("just_old_enough", 10),
+        Fact("known_tomorrow", 20, -1), Fact("dated_ahead", -1, 0), Fact("known_today", 20, 0),
+    ]  # fmt: skip
+    found = population_at(tiles_of(spark, contract, facts), contract, [CUTOFF]).collect()
+    assert {row.customer_id: (row.eligible, row.reason) for row in found} == {
+        "last_day": (True, None),
+        "a_day_late": (False, "inactive"),
+        "gone": (False, "inactive"),
+        "never_active": (False, "inactive"),
+        "withdrawn": (False, "inactive"),
+        "new": (False, "too_new"),
+        "just_old_enough": (True, None),
+        "known_today": (True, None),
+    }
+
+
+# ---- the oracle -----------------------------------------------------------------------------------------------------
+
+CUTOFFS = [CUTOFF - timedelta(days=back) for back in (85, 62, 61, 40, 31, 30, 14, 1, 0)]
+
+
+def random_facts(seed: int, customers: int = 80) -> list[Fact]:
+    """Facts on time, late and dated ahead; some withdrawn later, some of kinds the contract does not name."""
+    generator = random.Random(seed)  # noqa: S311 - made-up data
+    facts = []
+    for number in range(customers):
+        for _ in range(generator.randrange(1, 14)):
+            ago = generator.randrange(-3, 88)
+            late = generator.choice([0, 0, 0, 0, 1, 7, 40, -2])
+            kind = generator.choice(["purchase", "purchase", "purchase", "cancellation", "gift", None])
+            amount = generator.choice([100, 250, 0, -100, None])
+            fact = Fact(f"c{number:02}", ago, ago - late, amount, generator.choice(["pen", "ink", "cap", None]), kind)
+            facts.append(fact)
+            if generator.random() < 0.2:
+                facts.append(fact._replace(sign=-1, known_days_ago=ago - late - generator.choice([0, 1, 10])))
+    return facts
+
+
+def expected_features(facts: Iterable[Fact], cutoff: date) -> dict[str, dict[str, float | None]]:
+    """The features of every eligible customer at one cutoff, worked out fact by fact."""
+    by_customer: dict[str, list[Fact]] = defaultdict(list)
+    for fact in facts:
+        if max(fact.known_date, fact.event_date) <= cutoff:
+            by_customer[fact.customer].append(fact)
+    found = {}
+    for customer, usable in by_customer.items():
+        held = [fact for fact in usable if (cutoff - fact.event_date).days < SPAN]
+        active = _net_days(held, lambda fact: fact.is_activity)
+        if active and (cutoff - max(active)).days < 30:
+            found[customer] = _features(held, active, cutoff)
+    return found
+
+
+def _net_days(facts: list[Fact], counts: Callable[[Fact], bool]) -> list[date]:
+    net: dict[date, int] = defaultdict(int)
+    for fact in facts:
+        net[fact.event_date] += fact.sign * counts(fact)
+    return sorted(day for day, total in net.items() if total > 0)
+
+
+def _features(held: list[Fact], active: list[date], cutoff: date) -> dict[str, float | None]:
+    history = (cutoff - date(2026, 1, 1)).days + 1
+    gaps = [(after - before).days for before, after in pairwise(active)]
+    mean = sum(gaps) / len(gaps) if gaps else None
+    since = (cutoff - active[-1]).days
+    found: dict[str, float | None] = {
+        "history_days": history,
+        "orders_activity_days_since_last": since,
+        "orders_tenure_days": (cutoff - active[0]).days,
+        "orders_activity_days_60d": len(active),
+        "orders_gap_mean_days": mean,
+        "orders_gap_spread_days": math.sqrt(sum((gap - mean) ** 2 for gap in gaps) / len(gaps))
+        if mean is not None
+        else None,
+        "orders_gap_last_days": gaps[-1] if gaps else None,
+        "orders_gap_longest_days": max(gaps) if gaps else None,
+        "orders_recency_over_gap": since / mean if mean else None,
+    }
+    for kind in ("purchase", "cancellation"):
+        days = _net_days(held, lambda fact, kind=kind: fact.event_type == kind)  # type: ignore[misc]
+        found[f"orders_{kind}_days_since_last"] = (cutoff - days[-1]).days if days else None
+    for window in WINDOWS:
+        inside = [fact for fact in held if (cutoff - fact.event_date).days < window]
+        sums = {
+            "activity_days": sum((cutoff - day).days < window for day in active),
+            "rows_count": sum(fact.sign for fact in inside),
+            "amount_sum": sum(fact.sign * (fact.amount or 0) for fact in inside),
+            "quantity_sum": sum(fact.sign for fact in inside),
+            "purchase_count": sum(fact.sign for fact in inside if fact.event_type == "purchase"),
+            "cancellation_count": sum(fact.sign for fact in inside if fact.event_type == "cancellation"),
+            "product_distinct": sum((cutoff - day).days < window for day in _last_live(held)),
+        }
+        found |= {f"orders_{name}_{window}d": value if history >= window else None for name, value in sums.items()}
+    for what in ("activity_days", "rows_count"):
+        found[f"orders_{what}_pace_7d_over_30d"] = _over(found, f"{what}_7d", f"{what}_30d", 30 / 7)
+    for kind in ("purchase", "cancellation"):
+        found[f"orders_{kind}_share_30d"] = _over(found, f"{kind}_count_30d", "rows_count_30d", 1)
+    return found
+
+
+def _last_live(held: list[Fact]) -> list[date]:
+    products = {fact.product for fact in held if fact.product is not None}
+    live = [_net_days([fact for fact in held if fact.product == product], lambda _: True) for product in products]
+    return [days[-1] for days in live if days]
+
+
+def _over(found: dict[str, float | None], one: str, other: str, factor: float) -> float | None:
+    part, whole = found[f"orders_{one}"], found[f"orders_{other}"]
+    return None if part is None or not whole else part / whole * factor
+
+
+@pytest.fixture(scope="module")
+def random_shop(
+    spark: SparkSession,
+    tmp_path_factory: pytest.TempPathFactory,
+    make_contract: MakeContract,
+) -> tuple[Contract, list[Fact], Tiles]:
+    """A random shop with late, early and withdrawn facts, as facts and as tiles."""
+    contract = make_contract(tmp_path_factory.mktemp("shop"))
+    facts = random_facts(seed=3)
+    return contract, facts, tiles_of(spark, contract, facts)
+
+
+def test_features_of_many_cutoffs_are_those_of_an_oracle(random_shop: tuple[Contract, list[Fact], Tiles]) -> None:
+    """Every feature of every customer at nine cutoffs equals what a plain reading of the facts gives."""
+    contract, facts, held = random_shop
+    found = numbers(features_at(held, contract, build_catalogue(contract), CUTOFFS))
+    expected = {(cutoff, who): one for cutoff in CUTOFFS for who, one in expected_features(facts, cutoff).items()}
+    assert set(found) == set(expected)
+    assert len(found) > 100
+    assert {name for one in found.values() for name in one} == {name for one in expected.values() for name in one}
+    differing = [
+        (key, name, value, expected[key][name])
+        for key, one in found.items()
+        for name, value in one.items()
+        if not _same(value, expected[key][name])
+    ]
+    assert differing == []
+
+
+def _same(one: float | None, other: float | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
+
+
+def test_one_cutoff_alone_gives_what_many_give(random_shop: tuple[Contract, list[Fact], Tiles]) -> None:
+    """A night's features equal, to the last bit, those of the same date among many training cutoffs."""
+    contract, _, held = random_shop
+    catalogue = build_catalogue(contract)
+    together = numbers(features_at(held, contract, catalogue, CUTOFFS))
+    for cutoff in (CUTOFFS[5], CUTOFFS[-1]):
+        alone = numbers(features_at(held, contract, catalogue, [cutoff]))
+        assert alone == {key: one for key, one in together.items() if key[0] == cutoff}
+
+
+def test_p10_facts_not_known_by_a_cutoff_change_nothing_of_it(
+    spark: SparkSession, random_shop: tuple[Contract, list[Fact], Tiles]
+) -> None:
+    """P10: facts that became known after D, or are dated after D, change no feature and nobody's eligibility at D."""
+    contract, facts, held = random_shop
+    catalogue, back = build_catalogue(contract), 30
+    cutoff = CUTOFF - timedelta(days=back)
+    later = [
+        fact._replace(known_days_ago=min(fact.known_days_ago or 0, back - 1 - place % 5))
+        for place, fact in enumerate(facts)
+    ]
+    ahead = [fact._replace(days_ago=back - 1, known_days_ago=back) for fact in facts[::3]]
+    strangers = [Fact("stranger", back + 1, back - 1), Fact("dated ahead", back - 1, back + 2)]
+    more = tiles_of(spark, contract, [*facts, *later, *ahead, *strangers])
+    assert numbers(features_at(more, contract, catalogue, [cutoff])) == numbers(
+        features_at(held, contract, catalogue, [cutoff])
+    )
+    before, after = ({tuple(row) for row in population_at(one, contract, [cutoff]).collect()} for one in (held, more))
+    assert after == before
+
+
+def test_every_way_of_computing_a_feature_is_used(shop: Contract) -> None:
+    """The shop of these tests has a feature of every aggregate, so the oracle covers them all."""
+    assert {feature.aggregate for feature in build_catalogue(shop)} == set(Aggregate)
