@@ -12,8 +12,6 @@ import pytest
 from churnlake.settings import Settings
 from flows.runners import CHECKOUT
 
-Call = Callable[..., subprocess.CompletedProcess[str]]
-
 
 def pytest_collection_modifyitems(items: Iterable[pytest.Item]) -> None:
     """Every test of this folder runs whole nights."""
@@ -42,29 +40,13 @@ class Home:
         return subprocess.run(command, cwd=CHECKOUT, env=self.environment, capture_output=True, text=True, check=False)
 
 
-def home_at(folder: Path) -> Home:
-    """A home in a folder with a space in its name, as people have them."""
-    return Home(Settings.from_environment({"CHURNLAKE_HOME": str(folder / "my home")}))
+@pytest.fixture
+def home_of() -> Callable[[Settings], Home]:
+    """The command line on a home that is there already."""
+    return Home
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    """An empty home."""
-    return home_at(tmp_path)
-
-
-@dataclass(frozen=True)
-class Demo:
-    """The finished demo: its home and what it printed."""
-
-    home: Home
-    printed: str
-
-
-@pytest.fixture(scope="session")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    """The demo, run once for all tests; those that publish more nights come last in their file."""
-    home = home_at(tmp_path_factory.mktemp("demo"))
-    done = home.churnlake("demo", "--direct")
-    assert done.returncode == 0, done.stderr
-    return Demo(home, done.stdout)
+    """An empty home, in a folder with a space in its name, as people have them."""
+    return Home(Settings.from_environment({"CHURNLAKE_HOME": str(tmp_path / "my home")}))
