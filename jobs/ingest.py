@@ -25,21 +25,26 @@ from jobs.rows import Bucket
 
 @dataclass(frozen=True)
 class Batch:
-    """The deliveries of one source that a run takes in together, and the suites that judge them."""
+    """The deliveries of one source that a run takes in together, and the suites that judge them.
+
+    `replaced` are earlier bytes of their slots, frozen by an attempt that died before it took them in: what it wrote of
+    them goes.
+    """
 
     source: str
     deliveries: tuple[Delivery, ...]
+    replaced: tuple[Delivery, ...]
     run_id: str
     own: Suite | None
     canonical: Suite
 
     @property
     def ids(self) -> list[str]:
-        return [one.delivery_id for one in self.deliveries]
+        return [one.delivery_id for one in (*self.deliveries, *self.replaced)]
 
     @property
     def months(self) -> list[str]:
-        return sorted({f"{one.known_date:%Y-%m}" for one in self.deliveries})
+        return sorted({f"{one.known_date:%Y-%m}" for one in (*self.deliveries, *self.replaced)})
 
     @property
     def landing(self) -> Slice:
@@ -83,18 +88,28 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
         raise DataRefusedError(waiting, next_step=WAITING_STEP)
     manifest = take_manifest(app.contract, held, run.business_date, sealed)
     ledger.record_checks(run.run_id, [*manifest.checks, *_missing_checks(manifest)])
-    frozen = ledger.freeze_deliveries(name, run.run_id, manifest.new)
+    ledger.freeze_deliveries(name, run.run_id, manifest.new)
     app.reach("ingest.frozen")
-    stage.say(f"{len(frozen)} new files")
+    stage.say(f"{len(manifest.new)} new files")
     for source in app.contract.sources:
-        deliveries = tuple(delivery for delivery in frozen if delivery.source == source)
+        deliveries, replaced = _frozen(ledger.deliveries(name, source), manifest)
         if deliveries:
-            counts = _take_in(app, stage, Batch(source, deliveries, run.run_id, *read_suites(app.contract, source)))
+            suites = read_suites(app.contract, source)
+            counts = _take_in(app, stage, Batch(source, deliveries, replaced, run.run_id, *suites))
             ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
     taken = [one for one in ledger.deliveries(name) if one.run_id == run.run_id and one.state == "ingested"]
     stage.counts.update(_totals(taken))
     app.reach("ingest.recorded")
+
+
+def _frozen(held: Sequence[Delivery], manifest: Manifest) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
+    """The frozen deliveries of one source: those of the manifest, and those whose file was replaced since."""
+    new = {(one.source, one.delivery_id) for one in manifest.new}
+    slots = {(one.source, one.slot) for one in manifest.new}
+    frozen = [one for one in held if one.state == "frozen" and (one.source, one.slot) in slots]
+    taken = tuple(one for one in frozen if (one.source, one.delivery_id) in new)
+    return taken, tuple(one for one in frozen if one not in taken)
 
 
 def _missing_checks(manifest: Manifest) -> list[CheckResult]:
@@ -116,7 +131,7 @@ def _take_in(app: Application, stage: OpenStage, batch: Batch) -> dict[str, dict
     classified = rows.classify(raw, contract, source, own_rules, batch.canonical.row_rules).persist()
     try:
         stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
-        counts = _bucket_counts(classified, batch.ids)
+        counts = _bucket_counts(classified, [one.delivery_id for one in batch.deliveries])
         stage.say(f"{source}: checking")
         _gate(app, batch, classified)
         stage.say(f"{source}: writing facts and tiles")

@@ -19,9 +19,9 @@ def daily_activity(events: DataFrame, rules: FeatureRules) -> DataFrame:
 
 def daily_values(events: DataFrame, distinct: Sequence[str]) -> DataFrame:
     """One row per source, customer, event date, delivery, column and value: the net rows with that value."""
-    pairs = F.explode(
-        F.array(*(F.struct(F.lit(name).alias("column"), F.col(name).alias("value")) for name in distinct))
-    )
+    pairs = F.array(*(F.struct(F.lit(name).alias("column"), F.col(name).alias("value")) for name in distinct))
+    # The cast gives an empty array its columns, where a contract counts no distinct values.
+    pairs = F.explode(pairs.cast("array<struct<column: string, value: string>>"))
     long = events.select(*TILE_KEYS, "sign", pairs.alias("pair")).select(
         *TILE_KEYS, "sign", "pair.column", "pair.value"
     )

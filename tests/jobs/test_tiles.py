@@ -116,3 +116,10 @@ def test_a_customer_is_known_from_the_first_usable_row(spark: SparkSession) -> N
         ("visits", "old", "b", TWO, "2026-03"),
     ]
     assert newly_known(named, None).count() == 5
+
+
+def test_without_distinct_columns_there_are_no_values(spark: SparkSession) -> None:
+    """A contract may count no distinct values: the table is there, with its columns and without rows."""
+    one = facts(spark, [("orders", "ann", ONE, 1, 1, "pen", "purchase", True, 1, ONE, "a")])
+    assert daily_values(one, []).columns == daily_values(one, ["product"]).columns
+    assert daily_values(one, []).count() == 0
