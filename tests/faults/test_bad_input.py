@@ -81,7 +81,7 @@ def test_a_bad_delivery_stops_the_night_by_name_and_the_last_scores_stay(
 def test_values_that_do_not_fit_are_set_aside_and_the_rest_is_scored(
     after_demo: Settings, shop: Path, spark: SparkSession
 ) -> None:
-    """A price that is no number and a line with a field too few are quarantined, each with its reason; the night goes on."""
+    """A price that is no number and a line a field too short are quarantined with their reasons; the night goes on."""
 
     def spoil(text: str) -> str:
         lines = text.splitlines()

@@ -40,7 +40,8 @@ def _run(settings: Settings, night: date, failpoint: str = "") -> tuple[int, str
 
 def _readers_see(settings: Settings) -> tuple[date, int, int, int]:
     """What an analyst sees, without any verb run in between: date, rows, distinct customers, distinct runs."""
-    asked = "SELECT max(business_date), count(*), count(DISTINCT customer_id), count(DISTINCT run_id) FROM churn.scores_latest"
+    asked = """SELECT max(business_date), count(*), count(DISTINCT customer_id), count(DISTINCT run_id)
+        FROM churn.scores_latest"""
     return query(settings.warehouse, asked).rows[0]
 
 
@@ -70,12 +71,12 @@ def test_p1_a_night_killed_at_every_point_in_turn_is_finished_by_the_next_run(af
 
 
 def test_p1_killing_the_flow_ends_its_job_and_the_next_run_finishes_the_night(after_demo: Settings) -> None:
-    """kill -9 of the flow: Spark follows within seconds, the old scores stay, the next `run` publishes the night once."""
+    """Spark follows a killed flow within seconds, the old scores stay, the next `run` publishes the night once."""
     materialise(Publications.open(after_demo.warehouse))
     flow = _command(after_demo, FIRST)
     ledger = Ledger.open(after_demo.ledger_url)
     _wait_until(lambda: any(run.business_date == FIRST for run in ledger.runs("online_retail")), 120)
-    time.sleep(random.Random(FIRST.toordinal()).uniform(0, 10))
+    time.sleep(random.Random(FIRST.toordinal()).uniform(0, 10))  # noqa: S311 - a seeded moment, not a secret
 
     flow.kill()
     flow.communicate()
