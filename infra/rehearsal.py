@@ -11,7 +11,7 @@ from pathlib import Path
 import pyarrow as pa
 from pyspark import SparkContext
 from pyspark.sql import SparkSession, Window
-from pyspark.sql import functions as F  # noqa: N812 - Spark's own habit
+from pyspark.sql import functions as F
 
 from churnlake.settings import Settings
 from jobs.session import build_session

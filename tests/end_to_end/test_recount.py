@@ -38,7 +38,8 @@ def lines() -> duckdb.DuckDBPyConnection:
     # One named customer's line; copies beyond the first of an exact line of one file are duplicates.
     connection.execute(f"""
         CREATE TABLE named AS
-        SELECT *, row_number() OVER (PARTITION BY day, {COLUMNS}) > 1 AS is_copy, UnitPrice::DECIMAL(12, 4) > 0 AS has_price
+        SELECT *, row_number() OVER (PARTITION BY day, {COLUMNS}) > 1 AS is_copy,
+          UnitPrice::DECIMAL(12, 4) > 0 AS has_price
         FROM line WHERE CustomerID IS NOT NULL
     """)
     return connection
@@ -85,7 +86,8 @@ def test_p4_the_demo_accounts_for_every_line_of_every_file(demo_home: Path) -> N
         SELECT greatest(slot, DATE '2011-11-27') AS step, sum((counts->>'raw')::INT), sum((counts->>'accepted')::INT),
           sum((counts->'ignored'->>'anonymous')::INT), sum((counts->>'duplicate')::INT),
           sum(coalesce((counts->'quarantined'->>'invoices.UnitPrice.be_between')::INT, 0))
-        FROM (SELECT slot::DATE AS slot, counts::JSON AS counts FROM ledger.delivery WHERE state = 'ingested') GROUP BY 1 ORDER BY 1
+        FROM (SELECT slot::DATE AS slot, counts::JSON AS counts FROM ledger.delivery WHERE state = 'ingested')
+        GROUP BY 1 ORDER BY 1
     """
     told = {
         row[0]: tuple(int(number or 0) for number in row[1:]) for row in _ledger(demo_home).execute(asked).fetchall()
@@ -95,7 +97,7 @@ def test_p4_the_demo_accounts_for_every_line_of_every_file(demo_home: Path) -> N
 
 
 def test_p3_every_known_customer_is_scored_or_has_a_reason(demo_home: Path, lines: duckdb.DuckDBPyConnection) -> None:
-    """For each night: known = scored + not scored, nobody twice, and exactly the customers of the recount are scored."""
+    """Each night: known = scored + not scored, nobody twice, and exactly the customers of the recount are scored."""
     warehouse = duckdb.connect(str(demo_home / "warehouse" / "warehouse.duckdb"), read_only=True)
     for night in NIGHTS:
         scored = warehouse.execute(
@@ -115,7 +117,7 @@ def test_p3_every_known_customer_is_scored_or_has_a_reason(demo_home: Path, line
 
 
 def _ledger(home: Path) -> duckdb.DuckDBPyConnection:
-    """The ledger's table of deliveries, read with the standard library: DuckDB's own sqlite reader is not at hand offline."""
+    """The ledger's deliveries, read with the standard library: DuckDB's own sqlite reader is not at hand offline."""
     import sqlite3
 
     rows = sqlite3.connect(home / "ledger.sqlite").execute("SELECT slot, state, counts FROM delivery").fetchall()

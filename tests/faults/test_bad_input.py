@@ -1,4 +1,4 @@
-"""Whatever is delivered: the night stops with one clear message and its exit code, and the last scores stay readable."""
+"""Whatever is delivered: the night stops with one message and its exit code, and the last scores stay readable."""
 
 import gzip
 from collections.abc import Callable
