@@ -168,7 +168,7 @@ def test_check_names_every_file_and_suite_that_cannot_be_used(
     (shop / "data" / "by_day" / "2010-12-01.csv.gz").write_bytes(b"")
     (shop / "data" / "by_day" / "2010-12-02.csv.gz").write_bytes(b"PAR1")
     (shop / "expectations" / "invoices.json").write_text(
-        '{"name": "x", "expectations": [{"type": "expect_magic", "kwargs": {}}]}'
+        '{"name": "invoices", "expectations": [{"type": "expect_magic", "kwargs": {}}]}'
     )
     code, _, err = churnlake("check", str(shop / "contract.toml"))
     assert code == 3
