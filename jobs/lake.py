@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from urllib.parse import unquote
 
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
@@ -94,7 +95,9 @@ class Lake:
 def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> list[str]:
     """Absolute paths of the parquet files of a partition slice at a version, for readers without Spark."""
     filters = [(column, "=", str(value)) for column, value in within.items()]
-    return sorted(DeltaTable(str(table), version=version).file_uris(file_pruning_predicate=filters))
+    # A local path comes back percent-encoded, blanks and all; partition values here hold nothing that needs it.
+    found = DeltaTable(str(table), version=version).file_uris(file_pruning_predicate=filters)
+    return sorted(unquote(path) for path in found)
 
 
 def _definition(table: str) -> Table:
