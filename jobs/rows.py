@@ -1,7 +1,9 @@
 """Rows: delivered text becomes typed, signed facts; every raw row ends in exactly one bucket."""
 
+import re
 from collections.abc import Sequence
 from enum import StrEnum
+from pathlib import Path
 
 from pyspark.sql import Column, DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
@@ -47,7 +49,7 @@ def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[D
         .option("mode", "PERMISSIVE")
         .option("columnNameOfCorruptRecord", CORRUPT)
         .option("columnPruning", False)  # a pruned read would not notice a wrong number of fields
-        .csv([str(contract.folder / delivery.path) for delivery in deliveries])
+        .csv([_literal_path(contract.folder / delivery.path) for delivery in deliveries])
         .withColumn("file", F.regexp_replace("_metadata.file_path", "^file:/+", "/"))
     )
     columns = [F.col(f"`{name}`").alias(landed_column(name)) for name in source.types]
@@ -56,6 +58,11 @@ def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[D
     return keyed.select(
         "delivery_id", *columns, CORRUPT, _row_hash([*columns, F.col(CORRUPT)]).alias("row_hash"), "known_date", month
     )
+
+
+def _literal_path(path: Path) -> str:
+    """The path as Spark is given it: brackets, stars and the like in a folder's name are no pattern."""
+    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
 
 
 def _file_keys(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:

@@ -1,6 +1,5 @@
 """Fixtures of the Spark jobs' tests."""
 
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -96,8 +95,3 @@ def make_contract() -> MakeContract:
         return load_contract(folder / "contract.toml")
 
     return make
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _no_plots_on_screens() -> None:
-    os.environ["MPLBACKEND"] = "Agg"

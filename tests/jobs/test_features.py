@@ -218,6 +218,34 @@ def test_a_source_without_any_row_of_a_customer_is_null_not_zero(cases: Cases) -
     assert {one["orders_rows_count_30d"] for one in found.values()} == {1.0}
 
 
+def test_a_contract_without_measures_values_and_kinds_still_has_features(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """Rows alone tell recency, frequency, volume and rhythm; nothing else is asked for, nothing else is made."""
+    contract = make_contract(
+        tmp_path / "bare",
+        ('measures = [{ name = "amount", scale = 2 }, { name = "quantity", scale = 0 }]\n', ""),
+        ('distinct = ["product"]\n', ""),
+        ('by = [{ column = "event_type", values = ["purchase", "cancellation"] }]\n', ""),
+    )
+    held = tiles_of(spark, contract, [Fact("ann", 0), Fact("ann", 4), Fact("ann", 1, event_type="gift")])
+    found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
+    assert {name: value for name, value in found[CUTOFF, "ann"].items() if value} == {
+        "history_days": 90,
+        "orders_activity_days_7d": 2.0,
+        "orders_activity_days_30d": 2.0,
+        "orders_activity_days_60d": 2.0,
+        "orders_rows_count_7d": 3.0,
+        "orders_rows_count_30d": 3.0,
+        "orders_tenure_days": 4.0,
+        "orders_gap_mean_days": 4.0,
+        "orders_gap_last_days": 4.0,
+        "orders_gap_longest_days": 4.0,
+        "orders_activity_days_pace_7d_over_30d": pytest.approx(30 / 7),
+        "orders_rows_count_pace_7d_over_30d": pytest.approx(30 / 7),
+    }
+
+
 def test_every_known_customer_is_eligible_or_excluded_with_a_reason(
     spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:

@@ -408,6 +408,19 @@ def test_rows_and_files_of_the_future_change_no_score(
     assert aside == {"bad_type.price": 2, "too_early": 2}
 
 
+def test_p2_a_restated_night_has_the_same_rows(second_night: SecondNight) -> None:
+    """P2: the same date from the same inputs once more, published on purpose: a new run, equal rows."""
+    shop = second_night.shop
+    before, first = shop.scores(FIRST), shop.publications.current("shop", FIRST)
+    assert shop.run(FIRST, name="restated", restate=True, reason="an analyst asked") == 0
+    now = shop.publications.current("shop", FIRST)
+    assert first is not None
+    assert now is not None
+    assert (now.restatement, now.reason) == (first.restatement + 1, "an analyst asked")
+    assert now.run_id != first.run_id
+    assert [row[:-1] for row in shop.scores(FIRST)] == [row[:-1] for row in before]
+
+
 def test_every_failpoint_is_reached_by_a_night(second_night: SecondNight) -> None:
     """The places where a test may end the process are exactly those that the code names, and a night passes all."""
     named = set()

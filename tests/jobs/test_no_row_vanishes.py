@@ -118,7 +118,7 @@ def test_p4_no_row_vanishes(
         found[row.delivery_id][row.bucket, tuple(row.reasons)] += row["count"]
     assert found == {name: expected_buckets(text, known) for name, text in texts.items()}
 
-    counts = ingest._bucket_counts(classified, deliveries)
+    counts = ingest._bucket_counts(classified, [one.delivery_id for one in deliveries])
     sums = {name: _rows_told(one) for name, one in counts.items()}
     assert sums == {name: sum(expected_buckets(text, known).values()) for name, text in texts.items()}
     assert {name: one["raw"] for name, one in counts.items()} == sums

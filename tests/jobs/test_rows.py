@@ -240,7 +240,10 @@ def test_every_text_a_csv_file_may_hold_arrives_as_it_is(spark: SparkSession, sh
     assert {(row.kind, row.corrupt_record) for row in read.collect()} == {("purchase", None)}
 
 
-@pytest.mark.parametrize("folder", ["two words", "100%", "a#b", "Zoë", "it's", "a+b&c=d", "%41"])
+@pytest.mark.parametrize(
+    "folder",
+    ["two words", "100%", "a#b", "Zoë", "it's", "a+b&c=d", "%41", "a[1]", "{x}", "a*b", "what?", "a,b", "~", "a\\b"],
+)
 def test_p4_rows_of_files_in_any_folder_are_found(spark: SparkSession, shop: Contract, folder: str) -> None:
     """P4: a folder's name with blanks, percent signs or accents loses no row; plain and packed files read alike."""
     text = f"{HEADER}\na,ann,2026-03-02,1,1,pen,purchase\nb,bob,2026-03-02,1,1,pen,purchase\n".encode()
@@ -290,3 +293,19 @@ def test_facts_carry_what_tiles_need(spark: SparkSession, shop: Contract) -> Non
         ("ann", date(2026, 2, 27), -250, -1, "cancellation", False, 1, True),
         ("bob", DAY, None, 1, None, False, 1, False),
     }
+
+
+def test_a_file_may_call_its_columns_as_the_job_calls_its_own(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """Columns named like a step's own, or with blanks, arrive under their name and mean what the contract says."""
+    names = {"order_no": "bucket", "customer": "customer_id", "at": "typed", "price": "reasons", "item": "Item Name"}
+    changes = [(f"\n{old} = ", f'\n"{new}" = ') for old, new in names.items()]
+    mapped = [(f'"{old}"\n', f'"`{new}`"\n') for old, new in names.items() if old != "order_no"]
+    contract = make_contract(tmp_path / "named", *changes, *mapped, ("customer IS NULL", "customer_id IS NULL"))
+    text = f"{','.join(contract.sources['orders'].types)}\na,ann,2026-03-02,2.5,1,pen,purchase\n"
+    classified = rows.classify(landed(spark, contract, text), contract, "orders", [], [])
+    assert [row.asDict() for row in classified.select("typed.bucket", "typed.Item Name").collect()] == [
+        {"bucket": "a", "Item Name": "pen"}
+    ]
+    assert facts(classified, contract, "customer_id", "event_date", "amount", "product") == [("ann", DAY, 250, "pen")]
