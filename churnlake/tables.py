@@ -297,9 +297,7 @@ _WAREHOUSE = (
             CONTRACT,
             BUSINESS_DATE,
             _column("restatement", "int", "0 = first publication of the date, then one more each time it is replaced"),
-            _column(
-                "state", "text", "current: what readers see; replaced by a later one; withdrawn: taken back"
-            ),
+            _column("state", "text", "current: what readers see; replaced by a later one; withdrawn: taken back"),
             RUN_ID,
             _column("load_id", "bigint", "The copy in the warehouse"),
             _column("previous_load_id", "bigint", "The copy previous_probability comes from; null when there was none"),
