@@ -34,13 +34,14 @@ class Settings:
         given = {
             key.removeprefix("CHURNLAKE_"): value for key, value in variables.items() if key.startswith("CHURNLAKE_")
         }
-        problems = [*_unknown(given), *_misfits(given)]
+        folder = Path.cwd() if cwd is None else cwd
+        home = Path(given.get("HOME") or folder / ".churnlake").resolve()
+        problems = [*_unknown(given), *_misfits(given), *_unreadable(home)]
         if problems:
             raise UsageError("\n  - ".join(["settings do not fit:", *problems]), next_step="correct or unset them")
-        folder = Path.cwd() if cwd is None else cwd
         checkout = Path(__file__).resolve().parent.parent
         return cls(
-            home=Path(given.get("HOME") or folder / ".churnlake").resolve(),
+            home=home,
             jars=Path(given.get("JARS") or checkout / ".jars").resolve(),
             cores=int(given.get("CORES") or 2),
             driver_memory=given.get("DRIVER_MEMORY") or "2g",
@@ -92,6 +93,13 @@ def _misfits(given: Mapping[str, str]) -> list[str]:
         for name, (pattern, wanted) in _SHAPES.items()
         if given.get(name) and not re.fullmatch(pattern, given[name])
     ]
+
+
+def _unreadable(home: Path) -> list[str]:
+    """Delta tables are named by address, where these characters mean something else."""
+    wrong = sorted({character for character in "%#?" if character in str(home)})
+    told = f"the home {home} holds {' '.join(wrong)}, which no lake can have in its path; set CHURNLAKE_HOME elsewhere"
+    return [told] if wrong else []
 
 
 _SHAPES = {

@@ -12,11 +12,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from churnlake.errors import ChurnlakeError, DataRefusedError
+from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Run
 from churnlake.suites import Suite, read_suite
 from jobs import rows, tiles
 from jobs.application import CHECKOUT, Application, OpenStage
+from jobs.expressions import expression_problems
 from jobs.lake import Lake, Slice
 from jobs.manifest import WAITING_STEP, Manifest, take_manifest, waits_for
 from jobs.quality import judge, refuse_critical
@@ -43,13 +44,9 @@ class Batch:
         return [one.delivery_id for one in (*self.deliveries, *self.replaced)]
 
     @property
-    def months(self) -> list[str]:
-        return sorted({f"{one.known_date:%Y-%m}" for one in (*self.deliveries, *self.replaced)})
-
-    @property
     def landing(self) -> Slice:
-        """The slice of the source's own raw table."""
-        return {"delivery_id": self.ids, "known_month": self.months}
+        """The slice of the source's own raw table, whatever month an earlier attempt wrote its rows under."""
+        return {"delivery_id": self.ids}
 
     @property
     def within(self) -> Slice:
@@ -58,8 +55,7 @@ class Batch:
 
     def holds(self) -> Column:
         """True for rows of `within`."""
-        mine = (F.col("source") == self.source) & F.col("delivery_id").isin(self.ids)
-        return mine & F.col("known_month").isin(self.months)
+        return (F.col("source") == self.source) & F.col("delivery_id").isin(self.ids)
 
     @property
     def rule_digest(self) -> str:
@@ -122,6 +118,8 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
 def _take_in(app: Application, stage: OpenStage, batch: Batch) -> dict[str, dict[str, Any]]:
     """Lands, classifies, judges and writes a batch; returns each delivery's buckets."""
     lake, contract, source = app.lake, app.contract, batch.source
+    if problems := expression_problems(app.spark, contract, source):
+        raise ContractError(str(contract.path), problems)
     stage.say(f"{source}: landing {len(batch.deliveries)} files")
     landing = rows.read_landing(app.spark, contract, batch.deliveries)
     landed = lake.replace(f"raw_{source}", landing, batch.landing, batch.run_id)

@@ -70,7 +70,7 @@ class Deliveries(Database):
     """The ledger's part about data that came."""
 
     def freeze_deliveries(self, contract: str, run_id: str, found: Sequence[Found]) -> list[Delivery]:
-        """Fix which files a run reads, before it reads any. A dead run's frozen files pass to this one, dates kept.
+        """Fix which files a run reads, before it reads any. A dead run's frozen files pass to this one.
 
         Returns: the run's frozen deliveries, in order of source and slot.
 
@@ -159,7 +159,9 @@ def _freeze(connection: sa.Connection, contract: str, run_id: str, file: Found) 
             f"{file.path} changed after it was frozen: sha256 was {held.sha256}, is {file.sha256}",
             next_step="put the frozen file back; deliver a correction as a file of its own",
         )
-    connection.execute(sa.update(schema.delivery).where(key, DELIVERY.state == "frozen").values(run_id=run_id))
+    # What is not in yet becomes known with the run that takes it in: the date it was frozen with may be sealed by now.
+    taken_up = {"run_id": run_id, "known_date": max(held.known_date, file.known_date)}
+    connection.execute(sa.update(schema.delivery).where(key, DELIVERY.state == "frozen").values(taken_up))
 
 
 def _select_deliveries(connection: sa.Connection, *conditions: sa.ColumnElement[bool]) -> list[Delivery]:

@@ -1,4 +1,5 @@
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,3 +88,12 @@ def test_reading_settings_is_quick() -> None:
     code = "import sys, churnlake.settings; print(sorted({'pydantic', 'sqlglot', 'pandas'} & set(sys.modules)))"
     ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=os.environ, capture_output=True, check=True)
     assert ran.stdout == b"[]\n"
+
+
+@pytest.mark.parametrize("character", ["%", "#", "?"])
+def test_a_home_that_no_lake_can_lie_in_is_refused(character: str, tmp_path: Path) -> None:
+    """Delta tables are named by address, where these characters mean something else: the character is named."""
+    home = tmp_path / f"my{character}home"
+
+    with pytest.raises(UsageError, match=re.escape(f"holds {character}, which no lake can have in its path")):
+        Settings.from_environment({"CHURNLAKE_HOME": str(home)})

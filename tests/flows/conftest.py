@@ -91,9 +91,9 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Settings, dict[str, str]]]:
-    """Everything `up` starts, once for all tests: its settings and the addresses by name."""
+    """Everything `up` starts, once for the tests of one file: its settings and the addresses by name."""
     from flows.console import Terminal
     from flows.services import Ports, running
 

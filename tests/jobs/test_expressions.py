@@ -1,11 +1,15 @@
+from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from churnlake.contract import Contract
 from churnlake.contract.expressions import Expression, parse_expression
+from jobs.expressions import expression_problems
 
 COLUMNS = "word STRING, day STRING, most INT, nothing INT, price DECIMAL(12,4), at TIMESTAMP_NTZ"
 ROW = ("abc", "31.12.2010", 2_147_483_647, 0, Decimal("1.2500"), datetime(2011, 1, 31, 23, 30))  # noqa: DTZ001
@@ -65,3 +69,31 @@ def test_good_values_keep_their_meaning(row: DataFrame) -> None:
         datetime(2011, 2, 1, 0, 30),  # noqa: DTZ001
         date(2011, 2, 1),
     ]
+
+
+def test_spark_analyses_every_expression_before_a_row_is_read(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """A type that does not fit and a condition that is none are named by place; a sound contract has neither."""
+    wrong = make_contract(
+        tmp_path / "wrong",
+        ("customer IS NULL", "customer"),
+        ('quantity = "pieces"', 'quantity = "pieces + at"'),
+    )
+    problems = expression_problems(spark, wrong, "orders")
+
+    assert [problem.split(": ")[0] for problem in problems] == [
+        "sources.orders.ignore.anonymous",
+        "sources.orders.columns.quantity",
+    ]
+    assert problems[0].endswith("is string; it must be boolean")
+    assert expression_problems(spark, make_contract(tmp_path / "sound"), "orders") == []
+
+
+def test_an_activity_that_is_no_condition_is_named(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """The activity is analysed over what the source's columns become."""
+    contract = make_contract(tmp_path, ("event_type = 'purchase' AND amount > 0", "amount"))
+
+    assert expression_problems(spark, contract, "orders") == ["churn.activity: is decimal(12,4); it must be boolean"]

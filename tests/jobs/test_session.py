@@ -49,7 +49,7 @@ def test_a_new_table_has_no_deletion_vectors(spark: SparkSession, lake: Path) ->
     assert properties.properties == {"delta.enableDeletionVectors": "false"}
 
 
-def test_no_secret_of_the_settings_is_shown(spark: SparkSession) -> None:
+def test_p14_no_secret_of_the_settings_is_shown(spark: SparkSession) -> None:
     """P14: values of settings named after secrets are redacted wherever Spark prints its settings."""
     spark.conf.set("spark.churnlake.warehouse.credential", "open-sesame")
     shown = spark.sql("set").where("key = 'spark.churnlake.warehouse.credential'").first()

@@ -159,8 +159,8 @@ def test_a_finished_run_cannot_be_taken_up(ledger: Ledger) -> None:
         ledger.adopt_run(run.run_id, application="app-3", pid=13, lane_epoch=3, now=NOW)
 
 
-def test_frozen_deliveries_pass_to_the_next_run_with_their_dates(ledger: Ledger) -> None:
-    """A retry reads the list that was frozen, with the known_date of then, and what is ingested is not frozen again."""
+def test_frozen_deliveries_pass_to_the_next_run_and_are_known_with_it(ledger: Ledger) -> None:
+    """A file that was frozen but never taken in is known from the run that does; what is ingested keeps its date."""
     first, second = start(ledger), start(ledger)
     ledger.freeze_deliveries("shop", first.run_id, [found("a"), found("b")])
     buckets = {"raw": 5, "accepted": 4, "ignored": {"anonymous": 1}}
@@ -169,11 +169,11 @@ def test_frozen_deliveries_pass_to_the_next_run_with_their_dates(ledger: Ledger)
     frozen = ledger.freeze_deliveries(
         "shop", second.run_id, [found("a", known_date=later), found("b", known_date=later)]
     )
-    assert [(delivery.delivery_id, delivery.known_date) for delivery in frozen] == [("b", DAY)]
+    assert [(delivery.delivery_id, delivery.known_date) for delivery in frozen] == [("b", later)]
     held = ledger.deliveries("shop", "invoices")
-    assert [(delivery.run_id, delivery.state, delivery.counts) for delivery in held] == [
-        (first.run_id, "ingested", buckets),
-        (second.run_id, "frozen", {}),
+    assert [(delivery.run_id, delivery.state, delivery.counts, delivery.known_date) for delivery in held] == [
+        (first.run_id, "ingested", buckets, DAY),
+        (second.run_id, "frozen", {}, later),
     ]
     assert ledger.deliveries("shop", "other") == []
 

@@ -74,7 +74,7 @@ def shelf(home: Path, numbers: count, trained: TrainedModel) -> Shelf:
     return Shelf(url, artifacts, contract, registered)
 
 
-def test_the_champion_is_the_registered_model(shelf: Shelf, trained: TrainedModel) -> None:
+def test_p22_the_champion_is_the_registered_model(shelf: Shelf, trained: TrainedModel) -> None:
     """P22: the plan that scores is, number by number, the plan that was evaluated."""
     champion = resolve_champion(shelf.url, shelf.contract)
 
@@ -150,7 +150,7 @@ POISONS: dict[str, Callable[[Path, bytes], object]] = {
 
 
 @pytest.mark.parametrize("path", POISONS)
-def test_a_changed_added_or_missing_file_is_refused_and_nothing_executes(
+def test_p11_a_changed_added_or_missing_file_is_refused_and_nothing_executes(
     shelf: Shelf, tmp_path: Path, path: str
 ) -> None:
     """P11: one byte, one file more or one less, and the model is not used; the file is named."""
@@ -183,7 +183,7 @@ def test_a_forged_manifest_is_refused(shelf: Shelf) -> None:
         resolve_champion(shelf.url, shelf.contract)
 
 
-def test_a_version_registered_by_other_means_is_refused(shelf: Shelf) -> None:
+def test_p11_a_version_registered_by_other_means_is_refused(shelf: Shelf) -> None:
     """P11: an alias moved to a version without our digest does not make it score."""
     version = shelf.client.create_model_version(shelf.contract, shelf.folder.as_uri())
     shelf.client.set_registered_model_alias(shelf.contract, "champion", version.version)
@@ -232,7 +232,7 @@ def test_a_refused_model_is_registered_for_the_record_but_cannot_be_promoted(
     assert resolve_champion(shelf.url, shelf.contract).version == 1
 
 
-def test_a_pipeline_with_a_type_outside_the_list_is_never_registered(shelf: Shelf, trained: TrainedModel) -> None:
+def test_p11_a_pipeline_with_a_type_outside_the_list_is_never_registered(shelf: Shelf, trained: TrainedModel) -> None:
     """P11: the list is fixed, and the type is named."""
     pipeline = Pipeline([("call", FunctionTransformer(os.system)), *trained.fitted.pipeline.steps])
     foreign = replace(trained, fitted=replace(trained.fitted, pipeline=pipeline))
@@ -243,7 +243,7 @@ def test_a_pipeline_with_a_type_outside_the_list_is_never_registered(shelf: Shel
     assert len(shelf.client.search_model_versions(f"name = '{shelf.contract}'")) == 1
 
 
-def test_a_pipeline_that_is_not_the_evaluated_one_is_refused(shelf: Shelf, trained: TrainedModel) -> None:
+def test_p22_a_pipeline_that_is_not_the_evaluated_one_is_refused(shelf: Shelf, trained: TrainedModel) -> None:
     """P22: what is read back from the store must give the evaluated probabilities."""
     predictions = trained.fitted.test_predictions
     moved = predictions.assign(churn_probability=predictions["churn_probability"] * 0.99)
