@@ -16,7 +16,9 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)(?:\[[^\]]*\])?==([^\s;\\]+)")
 # A clone lies anywhere and installs from whatever index its owner chose.
 TRACES = {
     "a folder of one machine": re.compile(r"(?<![\w.~/{}$-])/(?:home|Users|root|work)/[\w.-]+"),
-    "a package index": re.compile(r"--(?:extra-)?index-url|https?://[^\s/]+(?<!\.example)(?<!127\.0\.0\.1:9)/(?:simple|maven2)\b"),
+    "a package index": re.compile(
+        r"--(?:extra-)?index-url|https?://[^\s/]+(?<!\.example)(?<!127\.0\.0\.1:9)/(?:simple|maven2)\b"
+    ),
 }
 # Data, licences and this list itself.
 EXEMPT = re.compile(r"^(?:LICENSE|infra/tidiness\.py|tests/infra/test_tidiness\.py|examples/.+/data/.+)$")
