@@ -1,7 +1,9 @@
 """P1: killed at any moment of a night, readers see the last complete scores, and the next run finishes the night."""
 
+import contextlib
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -83,13 +85,23 @@ def test_p1_killing_the_flow_ends_its_job_and_the_next_run_finishes_the_night(af
     materialise(Publications.open(after_demo.warehouse))
     # To nowhere: the server that Prefect starts beside the flow would outlive it and hold a pipe open.
     nowhere = subprocess.DEVNULL
-    flow = subprocess.Popen(_command(FIRST), cwd=CHECKOUT, env=_environment(after_demo), stdout=nowhere, stderr=nowhere)
+    flow = subprocess.Popen(
+        _command(FIRST),
+        cwd=CHECKOUT,
+        env=_environment(after_demo),
+        stdout=nowhere,
+        stderr=nowhere,
+        start_new_session=True,
+    )
     ledger = Ledger.open(after_demo.ledger_url)
     _wait_until(lambda: any(run.business_date == FIRST for run in ledger.runs("online_retail")), 120)
     time.sleep(random.Random(FIRST.toordinal()).uniform(0, 10))  # noqa: S311 - a seeded moment, not a secret
 
     flow.kill()
     flow.wait()
+    # The job leads a group of its own; what is left in the flow's is that server.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(flow.pid, signal.SIGKILL)
 
     _wait_until(lambda: is_free(after_demo.lake("online_retail")), 20)
     _assert_whole(_readers_see(after_demo), BEFORE)
