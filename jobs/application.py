@@ -125,7 +125,9 @@ class Application:
 
     def _opened(self, kind: RunKind, business_date: date, reason: str | None, champion: "Champion | None") -> Run:
         """Takes up what an earlier attempt left, but only when contract, code and model are the same."""
-        unfinished = self.ledger.unfinished_run(self.contract.name, kind, business_date)
+        # Training hands its results on in memory: there is nothing to resume, so it always starts anew.
+        takes_up = kind != "training"
+        unfinished = self.ledger.unfinished_run(self.contract.name, kind, business_date) if takes_up else None
         here: dict[str, Any] = {
             "application": self.name,
             "pid": os.getpid(),

@@ -61,7 +61,7 @@ def run(path: Path, application: str, as_of: date, settings: Settings) -> int:
 
 
 def _train(app: Application, run: Run) -> None:
-    """The stages hand their results on in memory, so an attempt that takes a run up starts again at the first."""
+    """The stages hand their results on in memory, so a run that died is never taken up; a new one starts."""
     with app.stage(run, "rows") as stage:
         settled = settled_slots(app.contract, app.ledger.deliveries(app.contract.name), run.business_date)
         schedule = training_cutoffs(app.contract, settled, run.business_date)
