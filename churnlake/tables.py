@@ -48,6 +48,8 @@ SOURCE = _column("source", "text", "The contract's source the row comes from")
 DELIVERY_ID = _column("delivery_id", "text", "The delivered file the row comes from")
 KNOWN_DATE = _column("known_date", "date", "First business date whose night could know the row")
 KNOWN_MONTH = _column("known_month", "text", "Month of known_date, YYYY-MM")
+SLOT = _column("slot", "date", "Business date of the file the row came in")
+ROW_HASH = _column("row_hash", "text", "md5 over the row's fields as they were delivered")
 EVENT_DATE = _column("event_date", "date", "Day it happened, in the contract's zone")
 PROBABILITY = _column("churn_probability", "double", "Calibrated probability, 0 to 1, of churn within the horizon")
 
@@ -78,8 +80,10 @@ _LAKE = (
         description="Delivered lines as they landed, all text. One table per source, named raw_<source>",
         columns=(
             DELIVERY_ID,
+            SLOT,
             _column("corrupt_record", "text", "The whole line where it has too few or too many fields; else null"),
-            _column("row_hash", "text", "md5 over the line's fields"),
+            _column("position", "bigint", "Grows with the place in the file, where it was read in one piece"),
+            ROW_HASH,
             KNOWN_DATE,
             KNOWN_MONTH,
         ),
@@ -95,11 +99,15 @@ _LAKE = (
         columns=(
             SOURCE,
             DELIVERY_ID,
-            _column("row_hash", "text", "md5 over the line's fields"),
-            _column("raw_row", "text", "The line as it was delivered, as JSON"),
-            _column("reasons", "text[]", "Every rule the line breaks"),
+            SLOT,
+            _column("file", "text", "Path of the file, relative to the contract's folder"),
+            _column("record_number", "bigint", "Its place among the file's rows, from 1; null where read in pieces"),
+            ROW_HASH,
+            _column("raw_row", "text", "The row as it was delivered, as JSON; null once expired"),
+            _column("reasons", "text[]", "Every rule the row breaks"),
             _column("rule_digest", "text", "Digest of the rules that judged it"),
-            _column("status", "text", "held, released or expired"),
+            _column("status", "text", "held, released, withdrawn by a corrected file, or expired"),
+            _column("changed_by", "text", "The delivery, release or expiry that made this row"),
             RUN_ID,
             KNOWN_DATE,
             KNOWN_MONTH,
@@ -121,9 +129,11 @@ _LAKE = (
             _column("sign", "int", "1 adds the fact, -1 withdraws it"),
             KNOWN_DATE,
             DELIVERY_ID,
+            SLOT,
+            ROW_HASH,
             _column("typed_digest", "text", "Digest of the rules that gave the columns their meaning"),
             KNOWN_MONTH,
-            _column("off_day", "boolean", "Known later than the day it happened, or a correction"),
+            _column("off_day", "boolean", "Known on another day than it happened"),
         ),
         keys=(),
         partition=("known_month", "off_day"),
@@ -143,7 +153,7 @@ _LAKE = (
             _column("events", "bigint", "Signed number of events"),
             _column("activity", "bigint", "Signed number of events that count as activity"),
             KNOWN_MONTH,
-            _column("off_day", "boolean", "Known later than the day it happened, or a correction"),
+            _column("off_day", "boolean", "Known on another day than it happened"),
         ),
         keys=("source", "customer_id", "event_date", "known_date", "delivery_id"),
         partition=("known_month", "off_day"),
@@ -164,7 +174,7 @@ _LAKE = (
             _column("value", "text", "Its value"),
             _column("events", "bigint", "Signed number of events with that value"),
             KNOWN_MONTH,
-            _column("off_day", "boolean", "Known later than the day it happened, or a correction"),
+            _column("off_day", "boolean", "Known on another day than it happened"),
         ),
         keys=("source", "customer_id", "event_date", "known_date", "delivery_id", "column", "value"),
         partition=("known_month", "off_day"),

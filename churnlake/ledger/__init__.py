@@ -1,7 +1,7 @@
 """The ledger records runs, stages, deliveries, checks and models; the lane says who may write a lake."""
 
 from churnlake.ledger.contracts import KnownContract
-from churnlake.ledger.deliveries import CheckResult, Delivery, Found, Skipped
+from churnlake.ledger.deliveries import CheckResult, Delivery, Found, Measurement, Skipped
 from churnlake.ledger.lane import Lane
 from churnlake.ledger.ledger import Ledger
 from churnlake.ledger.models import ModelRecord
@@ -15,6 +15,7 @@ __all__ = [
     "KnownContract",
     "Lane",
     "Ledger",
+    "Measurement",
     "ModelRecord",
     "Run",
     "Skipped",

@@ -101,6 +101,8 @@ def _migrate(engine: sa.Engine, path: Path) -> None:
     with _migration_lock(path), engine.connect() as connection:
         connection.exec_driver_sql("COMMIT")  # journal_mode cannot change inside the transaction of _begin
         connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        # A migration that rebuilds a table drops its first form, which others still point to.
+        connection.exec_driver_sql("PRAGMA foreign_keys = OFF")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         config.attributes["connection"] = connection
         try:

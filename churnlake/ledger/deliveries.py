@@ -13,7 +13,8 @@ from churnlake.ledger import schema
 from churnlake.ledger.database import Database
 
 DeliveryState = Literal["frozen", "ingested"]
-CheckKind = Literal["reconciliation", "expectation", "floor"]
+DeliveryKind = Literal["file", "release"]
+CheckKind = Literal["reconciliation", "expectation", "floor", "drift", "gate"]
 Severity = Literal["critical", "warning", "info"]
 
 DELIVERY = schema.delivery.c
@@ -21,7 +22,10 @@ DELIVERY = schema.delivery.c
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it was found, before any of it is read: where, how big, its digest, and its three dates."""
+    """A file as it was found, before any of it is read: where, how big, its digest, and its three dates.
+
+    `corrects` is the delivery whose slot it fills anew. A release from quarantine is a delivery too.
+    """
 
     source: str
     delivery_id: str
@@ -31,9 +35,11 @@ class Found:
     slot: date
     available_on: date
     known_date: date
+    kind: DeliveryKind = "file"
+    corrects: str | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Delivery(Found):
     """A file the ledger holds. `counts` are its buckets: raw, accepted, ignored, unchanged, quarantined, duplicate."""
 
@@ -41,6 +47,16 @@ class Delivery(Found):
     run_id: str
     state: DeliveryState
     counts: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One number that was measured of a delivery, to hold later ones against."""
+
+    delivery_id: str
+    slot: date
+    name: str
+    value: float
 
 
 @dataclass(frozen=True)
@@ -111,6 +127,39 @@ class Deliveries(Database):
         )
         with self._reading() as connection:
             return _select_deliveries(connection, *conditions)
+
+    def record_measurements(self, contract: str, source: str, measured: Mapping[str, Mapping[str, float]]) -> None:
+        """Keep what was measured of deliveries: numbers by name, by delivery_id. Measured again, it is replaced."""
+        rows = [
+            {"contract": contract, "source": source, "delivery_id": delivery_id, "name": name, "value": value}
+            for delivery_id, numbers in measured.items()
+            for name, value in numbers.items()
+        ]
+        with self._writing() as connection:
+            for row in rows:
+                statement = insert(schema.measurement).values(row)
+                keys = ["contract", "source", "delivery_id", "name"]
+                connection.execute(
+                    statement.on_conflict_do_update(index_elements=keys, set_={"value": statement.excluded.value})
+                )
+
+    def measurements(self, contract: str, source: str) -> list[Measurement]:
+        """What was measured of the source's files that were taken in, in order of slot and name."""
+        table = schema.measurement
+        same = (
+            (DELIVERY.contract == table.c.contract)
+            & (DELIVERY.source == table.c.source)
+            & (DELIVERY.delivery_id == table.c.delivery_id)
+        )
+        query = (
+            sa.select(table.c.delivery_id, DELIVERY.slot, table.c.name, table.c.value)
+            .join(schema.delivery, same)
+            .where(table.c.contract == contract, table.c.source == source)
+            .where(DELIVERY.state == "ingested", DELIVERY.kind == "file")
+            .order_by(DELIVERY.slot, table.c.delivery_id, table.c.name)
+        )
+        with self._reading() as connection:
+            return [Measurement(**row) for row in connection.execute(query).mappings()]
 
     def record_checks(self, run_id: str, checks: Iterable[CheckResult]) -> None:
         """Keep the results of a run's checks. A check that is made again replaces its earlier result."""

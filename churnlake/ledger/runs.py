@@ -13,7 +13,7 @@ from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger import schema
 from churnlake.ledger.database import Database
 
-RunKind = Literal["night", "history", "training"]
+RunKind = Literal["night", "history", "training", "release"]
 RunState = Literal["running", "published", "done", "failed"]
 StageState = Literal["running", "done", "failed"]
 

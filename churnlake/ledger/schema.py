@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0001"
+REVISION = "0002"
 """The newest migration. A ledger at this revision is opened without loading Alembic, which costs 0.3 s."""
 
 
@@ -65,7 +65,7 @@ run = sa.Table(
     sa.Column("finished_at", Moment),
     sa.Column("exit_code", sa.Integer),
     sa.Column("message", sa.Text),
-    _one_of("run_kind", "kind", ("night", "history", "training")),
+    _one_of("run_kind", "kind", ("night", "history", "training", "release")),
     _one_of("run_state", "state", ("running", "published", "done", "failed")),
     sa.Index("run_by_date", "contract", "kind", "business_date"),
     sa.Index("run_by_application", "application"),
@@ -114,7 +114,10 @@ delivery = sa.Table(
     sa.Column("run_id", sa.Text, sa.ForeignKey("run.run_id"), nullable=False),
     _text("state"),
     sa.Column("counts", sa.JSON, nullable=False),
+    _text("kind", server_default="file"),
+    sa.Column("corrects", sa.Text),
     _one_of("delivery_state", "state", ("frozen", "ingested")),
+    _one_of("delivery_kind", "kind", ("file", "release")),
 )
 
 check_result = sa.Table(
@@ -128,7 +131,17 @@ check_result = sa.Table(
     sa.Column("passed", sa.Boolean, nullable=False),
     _text("observed"),
     _text("expected"),
-    _one_of("check_kind", "kind", ("reconciliation", "expectation", "floor")),
+    _one_of("check_kind", "kind", ("reconciliation", "expectation", "floor", "drift", "gate")),
+)
+
+measurement = sa.Table(
+    "measurement",
+    metadata,
+    _text("contract", primary_key=True),
+    _text("source", primary_key=True),
+    _text("delivery_id", primary_key=True),
+    _text("name", primary_key=True),
+    sa.Column("value", sa.Float, nullable=False),
 )
 
 model = sa.Table(

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from churnlake.errors import ConflictError, DataRefusedError, ModelRefusedError, UnavailableError, UsageError
-from churnlake.ledger import CheckResult, Found, Ledger, Run
+from churnlake.ledger import CheckResult, Found, Ledger, Measurement, Run
 from churnlake.ledger.database import MIGRATIONS
 from churnlake.ledger.schema import REVISION, metadata
 
@@ -60,6 +61,51 @@ def test_the_migrations_make_exactly_the_tables_the_code_uses(ledger: Ledger) ->
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     assert ScriptDirectory.from_config(config).get_heads() == [REVISION]
+
+
+def test_an_older_ledger_is_brought_forward_with_all_it_holds(tmp_path: Path) -> None:
+    """A ledger of the first release opens: its runs and deliveries are whole, and what is new has its first meaning."""
+    path = tmp_path / "ledger.sqlite"
+    engine = sa.create_engine(f"sqlite:///{path}")
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.upgrade(config, "0001")
+        connection.exec_driver_sql(
+            "INSERT INTO run (run_id, contract, kind, business_date, state, application, contract_digest, code_revision,"
+            " actor, started_at) VALUES ('r1', 'shop', 'night', '2011-11-28', 'published', 'a', 'c', 'x', 'me',"
+            f" '{NOW.isoformat()}')"
+        )
+        connection.exec_driver_sql(
+            "INSERT INTO delivery VALUES ('shop', 'invoices', 'd1', 'data/d1.csv', 3, 'aa', '2011-11-28', '2011-11-28',"
+            " '2011-11-28', 'r1', 'ingested', '{}')"
+        )
+
+    ledger = Ledger.open(f"sqlite:///{path}")
+
+    assert ledger.run("r1").state == "published"
+    (delivery,) = ledger.deliveries("shop")
+    assert (delivery.delivery_id, delivery.kind, delivery.corrects) == ("d1", "file", None)
+    with ledger._reading() as connection:
+        assert connection.exec_driver_sql("PRAGMA foreign_key_check").all() == []
+    ledger.freeze_deliveries("shop", start(ledger, kind="release").run_id, [found("b", kind="release")])
+
+
+def test_measurements_count_once_their_delivery_is_taken_in(ledger: Ledger) -> None:
+    """A number is kept under its delivery, replaced when measured again, and history only once the file is in."""
+    run = start(ledger)
+    ledger.freeze_deliveries("shop", run.run_id, [found("a")])
+    ledger.record_measurements("shop", "invoices", {"a": {"volume": 3.0, "null_share.Country": 0.5}})
+    assert ledger.measurements("shop", "invoices") == []
+
+    ledger.record_measurements("shop", "invoices", {"a": {"volume": 4.0}})
+    ledger.mark_ingested("shop", {("invoices", "a"): {"raw": 4}})
+
+    assert ledger.measurements("shop", "invoices") == [
+        Measurement("a", DAY, "null_share.Country", 0.5),
+        Measurement("a", DAY, "volume", 4.0),
+    ]
 
 
 def test_a_ledger_of_a_newer_version_is_refused(tmp_path: Path) -> None:
