@@ -11,7 +11,7 @@ from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
 
-from churnlake.errors import ConflictError
+from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger.lane import Lane
 from churnlake.tables import LAKE, Table
 
@@ -49,8 +49,10 @@ class Lake:
 
         Raises:
             ConflictError: Another application took the lane; this write came before its first one, or was skipped.
+            UsageError: The table has other columns: an older Churnlake or another form of the contract made it.
         """
         self._lane.assert_mine()
+        self._assert_same_columns(table, frame)
         self._step += 1
         partition = list(_definition(table).partition)
         writer = (
@@ -63,6 +65,21 @@ class Lake:
         )
         writer.partitionBy(*partition).save(str(self.path(table)))
         return self._assert_written(table)
+
+    def _assert_same_columns(self, table: str, frame: DataFrame) -> None:
+        try:
+            held = {field.name for field in DeltaTable(str(self.path(table))).schema().fields}
+        except TableNotFoundError:
+            return
+        if held != set(frame.columns):
+            named = [f"{word} {', '.join(sorted(names))}" for word, names in (
+                ("has no", set(frame.columns) - held), ("also has", held - set(frame.columns))
+            ) if names]  # fmt: skip
+            raise UsageError(
+                f"the lake's table {table} {' and '.join(named)}: an older Churnlake or another form of the contract "
+                f"made it; nothing was written to {self.path(table)}",
+                next_step="put the contract's columns and features back, or start a new home (CHURNLAKE_HOME)",
+            )
 
     def _assert_written(self, table: str) -> Commit:
         """Delta skips a write whose transaction version is not above the last one, silently: so look."""

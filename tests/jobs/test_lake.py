@@ -5,7 +5,7 @@ import pytest
 from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 
-from churnlake.errors import ConflictError
+from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger import Lane
 from churnlake.tables import LAKE
 from jobs.lake import Lake, partition_files
@@ -61,6 +61,16 @@ def test_rows_outside_the_slice_are_refused(spark: SparkSession, lake: Path, lan
     with pytest.raises(Exception, match="DELTA_REPLACE_WHERE_MISMATCH"):
         written.replace("population", population(spark, TWO, "eve"), {"business_date": ONE}, "run-2")
     assert held(written) == {(ONE, "ann")}
+
+
+def test_a_table_of_another_form_is_named_and_left_alone(spark: SparkSession, lake: Path, lane: Lane) -> None:
+    """Columns that came or went since the table was made are named; its rows stay as they are."""
+    written = Lake(spark, lake, "shop", lane)
+    written.replace("population", population(spark, ONE, "ann"), {"business_date": ONE}, "run-1")
+    changed = population(spark, ONE, "bob").withColumnRenamed("reason", "why")
+    with pytest.raises(UsageError, match="population has no why and also has reason"):
+        written.replace("population", changed, {"business_date": ONE}, "run-2")
+    assert (written.version("population"), held(written)) == (0, {(ONE, "ann")})
 
 
 def test_p15_strange_values_of_a_slice_are_only_values(spark: SparkSession, lake: Path, lane: Lane) -> None:
