@@ -64,7 +64,7 @@ def _suite_problems(contract: Contract, name: str) -> Iterator[str]:
     own = contract.suites / f"{name}.json"
     source = contract.sources[name]
     suites = [(CHECKOUT / "expectations" / "events.json", list(source.columns))]
-    suites += [(own, list(source.types))] if own.exists() else []
+    suites += [(own, list(source.typed))] if own.exists() else []
     for path, columns in suites:
         try:
             read_suite(path, columns)

@@ -14,9 +14,9 @@ def expression_problems(spark: SparkSession, contract: Contract, name: str) -> l
     """What Spark itself says of a source's expressions, analysed on an empty frame of its types; empty when all fit."""
     source = contract.sources[name]
     typed = spark.createDataFrame(
-        [], ", ".join(f"`{one}` {_FRAME_TYPES.get(kind, kind)}" for one, kind in source.types.items())
+        [], ", ".join(f"`{one}` {_FRAME_TYPES.get(kind, kind)}" for one, kind in source.typed.items())
     )
-    names = list(source.types)
+    names = list(source.typed)
     told = [
         _analysis_problem(typed, f"sources.{name}.ignore.{rule.reason}", expression_sql(rule.when, names), "boolean")
         for rule in source.ignore

@@ -68,7 +68,7 @@ def read_suites(contract: Contract, source: str) -> tuple[Suite | None, Suite]:
     """The contract's suite over a source's typed columns, if there is one, and the built-in one over canonical ones."""
     own = contract.suites / f"{source}.json"
     canonical = read_suite(CHECKOUT / "expectations" / "events.json", list(contract.sources[source].columns))
-    return (read_suite(own, list(contract.sources[source].types)) if own.exists() else None), canonical
+    return (read_suite(own, list(contract.sources[source].typed)) if own.exists() else None), canonical
 
 
 def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) -> None:
@@ -84,7 +84,7 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
         raise DataRefusedError(waiting, next_step=WAITING_STEP)
     manifest = take_manifest(app.contract, held, run.business_date, sealed)
     ledger.record_checks(run.run_id, [*manifest.checks, *_missing_checks(manifest)])
-    ledger.freeze_deliveries(name, run.run_id, manifest.new)
+    ledger.freeze_deliveries(name, run.run_id, [one.found for one in manifest.new])
     app.reach("ingest.frozen")
     stage.say(f"{len(manifest.new)} new files")
     for source in app.contract.sources:
@@ -101,8 +101,8 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
 
 def _frozen(held: Sequence[Delivery], manifest: Manifest) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
     """The frozen deliveries of one source: those of the manifest, and those whose file was replaced since."""
-    new = {(one.source, one.delivery_id) for one in manifest.new}
-    slots = {(one.source, one.slot) for one in manifest.new}
+    new = {(one.found.source, one.found.delivery_id) for one in manifest.new}
+    slots = {(one.found.source, one.found.slot) for one in manifest.new}
     frozen = [one for one in held if one.state == "frozen" and (one.source, one.slot) in slots]
     taken = tuple(one for one in frozen if (one.source, one.delivery_id) in new)
     return taken, tuple(one for one in frozen if one not in taken)

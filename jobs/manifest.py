@@ -7,7 +7,7 @@ from datetime import date
 from churnlake import calendar
 from churnlake.calendar import DayRange
 from churnlake.contract.schema import Contract, Source
-from churnlake.deliveries import File, find_files, inspect
+from churnlake.deliveries import File, Layout, find_files, inspect
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Found
 
@@ -15,10 +15,18 @@ WAITING_STEP = "deliver it, or declare the day closed in the contract; the next 
 
 
 @dataclass(frozen=True)
+class Arrival:
+    """A new delivery and how its file is laid out."""
+
+    found: Found
+    layout: Layout
+
+
+@dataclass(frozen=True)
 class Manifest:
     """New deliveries of a date, and what was noticed beside them."""
 
-    new: tuple[Found, ...]
+    new: tuple[Arrival, ...]
     missing: tuple[tuple[str, date], ...]
     checks: tuple[CheckResult, ...]
 
@@ -29,7 +37,7 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
     Raises:
         DataRefusedError: Files cannot be used, or bytes that were taken in have changed; all are named together.
     """
-    new: list[Found] = []
+    new: list[Arrival] = []
     missing: list[tuple[str, date]] = []
     checks: list[CheckResult] = []
     problems: list[str] = []
@@ -64,7 +72,7 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
 
 def _inspected(
     contract: Contract, file: File, ingested: Delivery | None, sealed: date | None, problems: list[str]
-) -> list[Found]:
+) -> list[Arrival]:
     report = inspect(contract.folder / file.path, contract.sources[file.source])
     if ingested is not None and report.sha256 == ingested.sha256:
         return []  # the same bytes again: nothing to do
@@ -76,18 +84,10 @@ def _inspected(
         return []
     problems += [f"{file.path}: {problem}" for problem in report.problems]
     known = calendar.known_date(file.slot, sealed)
-    return [
-        Found(
-            file.source,
-            report.delivery_id(file.slot),
-            file.path,
-            report.bytes,
-            report.sha256,
-            file.slot,
-            file.slot,
-            known,
-        )
-    ]
+    found = Found(
+        file.source, report.delivery_id(file.slot), file.path, report.bytes, report.sha256, file.slot, file.slot, known
+    )
+    return [Arrival(found, report.layout)]
 
 
 def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from churnlake.contract.expressions import Expression, nearest, parse_expression
-from churnlake.contract.schema import COLUMN, CURRENCY, NAME, TYPE, Contract, FeatureRules
+from churnlake.contract.schema import COLUMN, CURRENCY, NAME, TYPE, Contract, FeatureRules, typed_column
 from churnlake.errors import ContractError, UsageError
 
 COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
@@ -16,7 +16,10 @@ COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp
 # What a value must look like, by the pattern it did not fit.
 _SHAPES = {
     f"^{NAME}$": "a lower-case letter, then at most 39 lower-case letters, digits or _",
-    f"^{COLUMN}$": "a letter or _, then at most 63 letters, digits, blanks or _",
+    f"^{COLUMN}$": (
+        "a letter or _, then at most 63 letters, digits, blanks or _; in json and parquet up to five such names with "
+        "dots between them"
+    ),
     f"^({TYPE})$": f"one of {', '.join(COLUMN_TYPES)} (digits and decimals as needed)",
     f"^{CURRENCY}$": "three capital letters, such as 'GBP'",
 }
@@ -149,7 +152,7 @@ def _records(keys: dict[str, Any], name: str) -> list[dict[str, Any]]:
 
 
 def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
-    typed, mapped = list(_table(source, "types")), _table(source, "columns")
+    typed, mapped = [typed_column(one) for one in _table(source, "types")], _table(source, "columns")
     texts = {f"ignore.{rule.get('reason')}": rule.get("when") for rule in _records(source, "ignore")}
     texts |= {f"columns.{column}": text for column, text in mapped.items()}
     problems = []

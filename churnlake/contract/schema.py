@@ -15,28 +15,31 @@ from pydantic import (
     ConfigDict,
     Field,
     PrivateAttr,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
 
 NAME = r"[a-z][a-z0-9_]{0,39}"
-COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
+PLAIN_COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
+# A dot leads from a record into one of its fields, five deep: deeper files are rare and nobody can read such names.
+COLUMN = rf"{PLAIN_COLUMN}(\.{PLAIN_COLUMN}){{0,4}}"
 TYPE = r"text|int|bigint|double|boolean|date|timestamp|decimal\(([1-9]|[12]\d|3[0-8]),([0-9]|[12]\d|3[0-8])\)"
 CURRENCY = "[A-Z]{3}"
 
 # Columns that stand beside a file's own while its lines are sorted into buckets.
 RESERVED_IN_FILES = frozenset(
     {
-        "delivery_id", "row_hash", "corrupt_record", "known_date", "known_month", "raw_row", "bad_types",
-        "source_reasons", "ignored", "file", "_metadata",
+        "delivery_id", "slot", "position", "row_hash", "corrupt_record", "known_date", "known_month", "raw_row",
+        "bad_types", "source_reasons", "ignored", "flags", "copy", "file", "_metadata",
     }
 )  # fmt: skip
 # Columns that the lake's own tables hold beside the canonical ones.
 RESERVED_COLUMNS = frozenset(
     {
-        "source", "delivery_id", "row_hash", "known_date", "known_month", "raw_row", "bad_types", "source_reasons",
-        "ignored", "typed", "broken", "choice", "bucket", "reasons", "event_date", "is_activity", "sign",
-        "typed_digest", "off_day", "business_date", "events", "activity",
+        "source", "delivery_id", "slot", "position", "row_hash", "known_date", "known_month", "raw_row", "bad_types",
+        "source_reasons", "ignored", "flags", "copy", "typed", "broken", "choice", "bucket", "reasons", "event_date",
+        "is_activity", "sign", "typed_digest", "off_day", "business_date", "events", "activity",
     }
 )  # fmt: skip
 # A `by` value is part of feature names: these would name two features alike, and `other` is what all others count as.
@@ -136,14 +139,61 @@ class Ignore(_Part):
     reason: Name
 
 
+Policy = Literal["fail", "warn", "accept"]
+
+
+class DriftRules(_Part):
+    """`[sources.<name>.drift]`: what to do when a file's columns are not quite the contract's.
+
+    A name that stands twice is always refused: nobody can tell which of the two is meant.
+    """
+
+    reordered: Policy = "accept"
+    bom: Policy = "accept"
+    extra: Policy = "fail"
+    case: Policy = "fail"
+    blanks: Policy = "fail"
+    missing: Policy = "fail"
+    retyped: Policy = "fail"
+
+
+# What cannot differ in a format needs no rule there.
+DRIFT_WITHOUT_MEANING = {"csv": ("retyped",), "json": ("reordered",), "parquet": ("reordered", "bom")}
+
+
+class ReadyRules(_Part):
+    """When a file counts as whole: nobody has touched it for `stable_seconds`; None waits for a marker beside it."""
+
+    stable_seconds: Annotated[Whole, Field(ge=0, le=3_600)] | None = 2
+
+
+class GateRules(_Part):
+    """`[sources.<name>.gates]`: how far a delivery may differ from earlier ones, and days that are unlike any other."""
+
+    sensitivity: Literal["low", "normal", "high", "off"] = "normal"
+    unusual: tuple[Day, ...] = ()
+
+
+def _as_ready(value: object) -> object:
+    if value == "marker":
+        return ReadyRules(stable_seconds=None)
+    if isinstance(value, dict | ReadyRules):
+        return value
+    raise ValueError(f"must be 'marker' or a table such as {{ stable_seconds = 2 }}; got {value!r}")
+
+
 class Source(_Part):
     """`[sources.<name>]`: one table of deliveries."""
 
     role: Literal["events"]
     delivery: Literal["daily"] = "daily"
     path: str
-    format: Literal["csv"] = "csv"
+    format: Literal["csv", "json", "parquet"] = "csv"
     separator: str = ","
+    ready: Annotated[ReadyRules, BeforeValidator(_as_ready)] = ReadyRules()
+    drift: DriftRules = DriftRules()
+    gates: GateRules = GateRules()
+    quarantine_days: SomeDays = 400
     closed: Closed = Closed()
     on_missing: Literal["wait", "warn"] = "wait"
     max_late_days: Days = 35
@@ -176,10 +226,22 @@ class Source(_Part):
 
     @field_validator("types")
     @classmethod
-    def _are_distinct(cls, types: dict[str, str]) -> dict[str, str]:
+    def _are_distinct(cls, types: dict[str, str], others: ValidationInfo) -> dict[str, str]:
+        nested = [name for name in types if "." in name]
+        if nested and others.data.get("format") == "csv":
+            raise ValueError(f"{nested[0]!r} is a nested field, which only json and parquet have; csv has plain names")
+        for name in nested:
+            parents = [parent for parent in types if name.lower().startswith(f"{parent.lower()}.")]
+            if parents:
+                raise ValueError(f"{parents[0]!r} cannot be a value and hold {name!r} as well; name one of them")
         if len({landed_column(name).lower() for name in types}) < len(types):
-            raise ValueError("two columns differ only in case or blanks; the lake cannot tell them apart")
+            raise ValueError("two columns differ only in case, blanks or dots; the lake cannot tell them apart")
         return types
+
+    @property
+    def typed(self) -> dict[str, str]:
+        """Type of each column by the name it has in expressions and suites."""
+        return {typed_column(name): kind for name, kind in self.types.items()}
 
 
 class Churn(_Part):
@@ -371,8 +433,13 @@ def _digest(keys: object) -> str:
 
 
 def landed_column(name: str) -> str:
-    """The name a file's column has in the lake: Delta allows no blanks."""
-    return name.replace(" ", "_")
+    """The name a file's column has in the lake: Delta allows no blanks, and a dot would lead into a record."""
+    return name.replace(" ", "_").replace(".", "_")
+
+
+def typed_column(name: str) -> str:
+    """The name a file's column has in expressions and suites: as in the file; a nested one as in the lake."""
+    return landed_column(name) if "." in name else name
 
 
 def slot_pattern(source: Source) -> re.Pattern[str]:

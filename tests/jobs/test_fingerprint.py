@@ -16,10 +16,10 @@ ONE = Delivery(
     date(2011, 2, 2),
     date(2011, 2, 2),
     date(2011, 2, 2),
-    "shop",
-    "run-1",
-    "ingested",
-    {},
+    contract="shop",
+    run_id="run-1",
+    state="ingested",
+    counts={},
 )
 TWO = replace(
     ONE, delivery_id="2011-02-03-bb", path="in/2011-02-03.csv", sha256="bb", slot=DAY, available_on=DAY, known_date=DAY

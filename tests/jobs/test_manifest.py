@@ -51,8 +51,9 @@ def held(number: int, sha256: str, state: str = "ingested") -> Delivery:
     """What the ledger knows of the file of a day."""
     slot = day(number)
     return Delivery(
-        "sales", f"{slot}-{sha256[:16]}", f"in box/{slot}.csv", 1, sha256, slot, slot, slot, "shop", "r", state, {}
-    )  # type: ignore[arg-type]
+        "sales", f"{slot}-{sha256[:16]}", f"in box/{slot}.csv", 1, sha256, slot, slot, slot,
+        contract="shop", run_id="r", state=state, counts={},
+    )  # type: ignore[arg-type]  # fmt: skip
 
 
 def test_the_first_night_takes_everything_up_to_its_date(shop: Contract) -> None:
@@ -60,7 +61,7 @@ def test_the_first_night_takes_everything_up_to_its_date(shop: Contract) -> None
     for number in (-2, 1, 2, 4, 5):
         deliver(shop, number)
     manifest = take_manifest(shop, [], day(4), None)
-    assert [(found.slot, found.available_on, found.known_date) for found in manifest.new] == [
+    assert [(one.found.slot, one.found.available_on, one.found.known_date) for one in manifest.new] == [
         (day(1), day(1), day(1)),
         (day(2), day(2), day(2)),
         (day(4), day(4), day(4)),
@@ -78,8 +79,8 @@ def test_an_identical_redelivery_is_nothing_new(shop: Contract) -> None:
 def test_a_file_frozen_by_a_killed_run_is_taken_again(shop: Contract) -> None:
     """Only what was taken in whole counts as held."""
     sha256 = deliver(shop, 1)
-    (found,) = take_manifest(shop, [held(1, sha256, "frozen")], day(1), None).new
-    assert found.delivery_id == f"2011-02-01-{sha256[:16]}"
+    (arrival,) = take_manifest(shop, [held(1, sha256, "frozen")], day(1), None).new
+    assert arrival.found.delivery_id == f"2011-02-01-{sha256[:16]}"
 
 
 def test_p5_changed_bytes_of_an_ingested_day_are_refused_by_name(shop: Contract) -> None:
@@ -101,7 +102,7 @@ def test_p5_a_late_file_is_known_from_the_first_night_that_can_use_it(shop: Cont
     first = deliver(shop, 1)
     deliver(shop, 2)
     manifest = take_manifest(shop, [held(1, first)], day(5), sealed=day(4))
-    assert [(found.slot, found.known_date) for found in manifest.new] == [(day(2), day(5))]
+    assert [(one.found.slot, one.found.known_date) for one in manifest.new] == [(day(2), day(5))]
     assert manifest.missing == (("sales", day(4)), ("sales", day(5)))
 
 
@@ -110,7 +111,7 @@ def test_p5_a_file_that_comes_too_late_is_refused_by_name(shop: Contract) -> Non
     first = deliver(shop, 1)
     deliver(shop, 2)
     on_time = take_manifest(shop, [held(1, first)], day(7), day(6))
-    assert [found.slot for found in on_time.new] == [day(2)]
+    assert [one.found.slot for one in on_time.new] == [day(2)]
     too_late = take_manifest(shop, [held(1, first)], day(8), day(7))
     assert too_late.new == ()
     (check,) = too_late.checks
@@ -122,7 +123,7 @@ def test_a_file_on_a_closed_day_is_taken_in_and_shown(shop: Contract) -> None:
     """No file is right that day, but its facts are not lost: they are taken in, and a warning says so, once."""
     first, third = deliver(shop, 1), deliver(shop, 3)
     manifest = take_manifest(shop, [held(1, first)], day(3), None)
-    assert [found.slot for found in manifest.new] == [day(3)]
+    assert [one.found.slot for one in manifest.new] == [day(3)]
     assert [(check.name, check.passed) for check in manifest.checks] == [("closed_day.2011-02-03", False)]
     assert take_manifest(shop, [held(1, first), held(3, third)], day(3), None).checks == ()
 

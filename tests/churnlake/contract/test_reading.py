@@ -150,14 +150,14 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(
         ),
         (
             ('kind = "text" }', 'kind = "text", Kind = "text" }'),
-            "sources.sales.types: two columns differ only in case or blanks; the lake cannot tell them apart",
+            "sources.sales.types: two columns differ only in case, blanks or dots; the lake cannot tell them apart",
         ),
         (
             ('kind = "text" }', 'kind = "text", delivery_id = "text" }'),
             ("sources.sales.types.delivery_id: 'delivery_id' is the name of a column of the lake's own; "
             "choose another; "
-            "taken: _metadata, bad_types, corrupt_record, delivery_id, file, ignored, known_date, known_month, "
-            "raw_row, row_hash, source_reasons"),
+            "taken: _metadata, bad_types, copy, corrupt_record, delivery_id, file, flags, ignored, known_date, "
+            "known_month, position, raw_row, row_hash, slot, source_reasons"),
         ),
         (
             ('event_ts = "at"', 'happened = "at"'),

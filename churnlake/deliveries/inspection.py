@@ -1,11 +1,10 @@
-"""Deliveries: the files of a source, found by their path and inspected before any engine reads them."""
+"""Inspecting a delivery: one whole read tells what it is, before any engine reads it."""
 
 import codecs
 import csv
 import gzip
 import hashlib
 import io
-import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +12,8 @@ from datetime import date
 from pathlib import Path
 
 from churnlake.contract.expressions import nearest
-from churnlake.contract.schema import Contract, Source, slot_pattern
-from churnlake.errors import DataRefusedError
+from churnlake.contract.schema import Source
+from churnlake.deliveries.layout import Field, Layout
 
 _CHUNK = 1 << 20
 # First bytes that name a format other than delimited text.
@@ -30,59 +29,17 @@ _SIGNATURES = (
 
 
 @dataclass(frozen=True)
-class File:
-    """A file that fits a source's path. `path` is relative to the contract's folder; `slot` is the date in it."""
-
-    source: str
-    path: str
-    slot: date
-
-
-@dataclass(frozen=True)
 class Inspected:
-    """What one whole read of a delivery's bytes told: its size, digest and the problems that forbid using it."""
+    """What one whole read of a delivery told: its size, digest, the problems that forbid using it, its columns."""
 
     bytes: int
     sha256: str
     problems: tuple[str, ...]
+    layout: Layout = ()
 
     def delivery_id(self, slot: date) -> str:
         """Names the delivery for ever: the same bytes for the same slot have the same id, on any machine."""
         return f"{slot:%Y-%m-%d}-{self.sha256[:16]}"
-
-
-def find_files(contract: Contract, name: str) -> tuple[File, ...]:
-    """The files of a source, ordered by slot. A date that does not exist (2011-02-30) is refused by name.
-
-    Raises:
-        DataRefusedError: A path holds an impossible date, or two files claim one slot.
-    """
-    source = contract.sources[name]
-    pattern = slot_pattern(source)
-    by_slot: dict[date, File] = {}
-    # A date beside a * would make a **, which means any number of folders.
-    wanted = re.sub(r"\*+", "*", source.path.format(business_date="*"))
-    for path in sorted(contract.folder.glob(wanted)):
-        relative = path.relative_to(contract.folder).as_posix()
-        match = pattern.fullmatch(relative)
-        if match is None or not path.is_file():
-            continue
-        slot = _slot(relative, match["business_date"])
-        if slot in by_slot:
-            raise DataRefusedError(
-                f"{relative} and {by_slot[slot].path} are both for {slot}", next_step="keep one of them"
-            )
-        by_slot[slot] = File(name, relative, slot)
-    return tuple(by_slot[slot] for slot in sorted(by_slot))
-
-
-def _slot(path: str, text: str) -> date:
-    try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise DataRefusedError(
-            f"{path}: {text} is no date", next_step="name the file after the day it is for"
-        ) from None
 
 
 def inspect(path: Path, source: Source) -> Inspected:
@@ -97,7 +54,7 @@ def inspect(path: Path, source: Source) -> Inspected:
         problems = tuple(_problems(path, size, source))
     except OSError as problem:
         problems = (f"cannot be read ({problem.strerror or problem}): check its owner and rights",)
-    return Inspected(size, digest.hexdigest(), problems)
+    return Inspected(size, digest.hexdigest(), problems, tuple(Field(name, name) for name in source.types))
 
 
 @dataclass(frozen=True)
