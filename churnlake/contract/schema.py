@@ -31,15 +31,17 @@ CURRENCY = "[A-Z]{3}"
 RESERVED_IN_FILES = frozenset(
     {
         "delivery_id", "slot", "position", "row_hash", "corrupt_record", "known_date", "known_month", "raw_row",
-        "bad_types", "source_reasons", "ignored", "flags", "copy", "file", "_metadata",
+        "malformed", "source_broken", "source_noted", "ignored", "flags", "copy", "held_copies", "is_unchanged", "file",
+        "_metadata",
     }
 )  # fmt: skip
 # Columns that the lake's own tables hold beside the canonical ones.
 RESERVED_COLUMNS = frozenset(
     {
-        "source", "delivery_id", "slot", "position", "row_hash", "known_date", "known_month", "raw_row", "bad_types",
-        "source_reasons", "ignored", "flags", "copy", "typed", "broken", "choice", "bucket", "reasons", "event_date",
-        "is_activity", "sign", "typed_digest", "off_day", "business_date", "events", "activity",
+        "source", "delivery_id", "slot", "position", "row_hash", "known_date", "known_month", "raw_row", "malformed",
+        "source_broken", "source_noted", "ignored", "flags", "copy", "is_unchanged", "typed", "broken", "noted",
+        "choice", "bucket", "reasons", "event_date", "is_activity", "sign", "typed_digest", "off_day",
+        "business_date", "events", "activity",
     }
 )  # fmt: skip
 # A `by` value is part of feature names: these would name two features alike, and `other` is what all others count as.

@@ -156,8 +156,8 @@ def test_an_unknown_key_is_answered_with_the_nearest_one(
             ('kind = "text" }', 'kind = "text", delivery_id = "text" }'),
             ("sources.sales.types.delivery_id: 'delivery_id' is the name of a column of the lake's own; "
             "choose another; "
-            "taken: _metadata, bad_types, copy, corrupt_record, delivery_id, file, flags, ignored, known_date, "
-            "known_month, position, raw_row, row_hash, slot, source_reasons"),
+            "taken: _metadata, copy, corrupt_record, delivery_id, file, flags, held_copies, ignored, is_unchanged, "
+            "known_date, known_month, malformed, position, raw_row, row_hash, slot, source_broken, source_noted"),
         ),
         (
             ('event_ts = "at"', 'happened = "at"'),
