@@ -1,10 +1,10 @@
 """Whole days that are too small, too large, old, late, early or changed."""
 
+import gzip
 from collections.abc import Callable
 from dataclasses import replace
 
 from tests.faults.corpus.delivery import (
-    BY_DAY,
     DAY,
     WEEK_BEFORE,
     YESTERDAY,
@@ -16,7 +16,6 @@ from tests.faults.corpus.delivery import (
     Recipe,
     Unchanged,
     Warns,
-    packed,
     stops,
 )
 
@@ -44,8 +43,8 @@ def _of(other: Day) -> Callable[[Day], bytes]:
     return lambda _: other.csv()
 
 
-def _real(slot: object) -> Callable[[Day], bytes]:
-    return lambda _: (BY_DAY / f"{slot}.csv.gz").read_bytes()
+def _packed_anew(day: Day) -> bytes:
+    return gzip.compress(day.text().encode(), compresslevel=1, mtime=1)
 
 
 def _dated_tomorrow(row: Row) -> Row:
@@ -99,6 +98,12 @@ VOLUME = (
 
 VALUES = (
     Recipe(
+        "the header in another order, the values where they were",
+        stops("UnitPrice"),
+        lambda day: replace(day, header=(*day.header[:5], day.header[6], day.header[5], day.header[7])).csv(),
+        why="prices read as ids and ids as prices: no name is wrong, so what the values are must stop it",
+    ),
+    Recipe(
         "prices in pence",
         stops("UnitPrice"),
         _every(lambda row: row | {"UnitPrice": str(float(row["UnitPrice"]) * 100)}),
@@ -136,11 +141,9 @@ VALUES = (
 )
 
 DATES = (
-    Recipe("yesterday's file again, byte for byte", stops("same bytes as", str(YESTERDAY)), _real(YESTERDAY)),
-    Recipe("yesterday's file again, packed anew", stops("own_day"), _of(Day.read(YESTERDAY))),
-    Recipe(
-        "last week's file under today's name", stops("own_day"), lambda _: packed(Day.read(WEEK_BEFORE).text("\r\n"))
-    ),
+    Recipe("yesterday's file again, byte for byte", stops("same bytes as", str(YESTERDAY)), _of(Day.read(YESTERDAY))),
+    Recipe("yesterday's file again, packed anew", stops("own_day"), lambda _: _packed_anew(Day.read(YESTERDAY))),
+    Recipe("last week's file under today's name", stops("own_day"), lambda _: _packed_anew(Day.read(WEEK_BEFORE))),
     Recipe(
         "tomorrow's file under today's name",
         stops("too_early"),
@@ -163,7 +166,7 @@ DATES = (
 
 VERSIONS = (
     Recipe("the same bytes again", Unchanged(), lambda day: day.csv(), moment=Moment.AGAIN),
-    Recipe("the same rows, packed anew", Corrects(0, 0), lambda day: packed(day.text("\r\n")), moment=Moment.AGAIN),
+    Recipe("the same rows, packed anew", Corrects(0, 0), _packed_anew, moment=Moment.AGAIN),
     Recipe("the same rows in another order", Corrects(0, 0), _backwards, moment=Moment.AGAIN),
     Recipe("two prices corrected", Corrects(2, 2), _corrected, moment=Moment.AGAIN),
     Recipe("a row withdrawn", Corrects(1, 0), _withdrawn, moment=Moment.AGAIN),

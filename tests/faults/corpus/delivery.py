@@ -80,6 +80,11 @@ class Day:
             if row[6] and float(row[5]) > 0 and copies[row] == 1 and row[2].isascii() and "," not in "".join(row)
         ]
 
+    def on(self, day: date) -> "Day":
+        """The same rows, moved to another day."""
+        moved = (tuple(text.replace(str(self.date), str(day)) for text in row) for row in self.rows)
+        return Day(day, self.header, tuple(moved))
+
     def changed(self, places: Iterable[int], change: Callable[[dict[str, str]], dict[str, str]]) -> "Day":
         """With the rows at these places changed; a changed row may hold values under names of the header only."""
         rows = list(self.rows)
