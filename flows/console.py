@@ -13,6 +13,7 @@ import typer
 from rich.console import Console as Rich
 from rich.status import Status
 from rich.table import Table
+from rich.text import Text
 
 from churnlake.errors import ChurnlakeError
 from churnlake.settings import Settings
@@ -28,13 +29,14 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         is_terminal = sys.stdout.isatty()
-        self._rich = Rich(width=None if is_terminal else PLAIN_WIDTH, highlight=False, soft_wrap=True)
+        width = None if is_terminal else PLAIN_WIDTH
+        self._rich = Rich(width=width, highlight=False, soft_wrap=True, markup=False, emoji=False)
         self._status: Status | None = None
 
     def say(self, text: str = "") -> None:
         """A line for people; nothing where a document is wanted."""
         if not self.as_json:
-            self._rich.print(text, markup=False)
+            self._rich.print(_plain(text))
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], title: str | None = None) -> None:
         """A small table for people. Numbers stand right."""
@@ -46,25 +48,27 @@ class Terminal:
             column.justify = "right" if numeric else "left"
             column.overflow = "fold"
         for row in rows:
-            drawn.add_row(*(_escaped(in_words(cell)) for cell in row))
+            drawn.add_row(*(Text(inert(in_words(cell))) for cell in row))
         self._rich.print(drawn)
 
     def document(self, document: Mapping[str, Any]) -> None:
         """The JSON of a verb; nothing where people read."""
         if self.as_json:
-            sys.stdout.write(json.dumps(document, default=as_text, ensure_ascii=False) + "\n")
+            text = json.dumps(document, default=as_text, ensure_ascii=False)
+            # A character that steers a terminal stands only inside a text, where JSON has an escape for it.
+            sys.stdout.write("".join(one if one.isprintable() else json.dumps(one)[1:-1] for one in text) + "\n")
 
     def working(self, text: str) -> None:
         """What is going on right now: a moving line on a terminal, a plain one elsewhere."""
         if self.as_json:
             return
         if not self._rich.is_terminal:
-            self._rich.print(text, markup=False)
+            self._rich.print(_plain(text))
         elif self._status is None:
-            self._status = self._rich.status(_escaped(text))
+            self._status = self._rich.status(_plain(text))
             self._status.start()
         else:
-            self._status.update(_escaped(text))
+            self._status.update(_plain(text))
 
     def still(self) -> None:
         """Takes the moving line away."""
@@ -73,8 +77,18 @@ class Terminal:
             self._status = None
 
 
-def _escaped(text: str) -> str:
-    return text.replace("[", r"\[")
+def inert(text: str) -> str:
+    """Text of data as people may see it: what steers a terminal or turns the line around stands as its number."""
+    return "".join(one if one.isprintable() else _numbered(one) for one in text)
+
+
+def _numbered(character: str) -> str:
+    return character.encode("unicode_escape", "surrogatepass").decode()
+
+
+def _plain(text: str) -> Text:
+    """Our own words, of which only line ends may steer; never read as markup."""
+    return Text("\n".join(map(inert, text.split("\n"))))
 
 
 def in_words(value: object) -> str:
@@ -134,6 +148,6 @@ def _refuse_unforeseen(terminal: Terminal, error: Exception, home: Path) -> None
 
 def _refuse(terminal: Terminal, text: str, message: str, next_step: str | None, code: int) -> None:
     terminal.still()
-    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.write(f"error: {_plain(text)}\n")
     terminal.document({"error": message, "next": next_step, "exit_code": code})
     raise typer.Exit(code) from None
