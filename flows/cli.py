@@ -23,10 +23,25 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
+quarantine = typer.Typer(
+    help="Rows that were set aside: what they are, why, and letting them back in.", no_args_is_help=True
+)
+app.add_typer(quarantine, name="quarantine")
+
 ContractArgument = Annotated[Path, typer.Argument(metavar="CONTRACT", help="path of a contract.toml")]
 JsonOption = Annotated[bool, typer.Option("--json", help="one JSON document instead of text")]
 DirectOption = Annotated[bool, typer.Option("--direct", help="the same work without Prefect")]
 DateOption = typer.Option(formats=["%Y-%m-%d"], metavar="YYYY-MM-DD")
+SourceOption = Annotated[str | None, typer.Option("--source", metavar="NAME", help="a source of the contract")]
+FileOption = Annotated[list[str] | None, typer.Option("--file", metavar="PATH", help="as `quarantine list` names it")]
+ReasonOption = Annotated[list[str] | None, typer.Option("--reason", metavar="RULE", help="rows that break this rule")]
+DeliveryOption = Annotated[list[str] | None, typer.Option("--delivery", metavar="ID", help="rows of this delivery")]
+RowHashOption = Annotated[list[str] | None, typer.Option("--row-hash", metavar="HASH", help="this row")]
+SlotOption = Annotated[
+    datetime | None, typer.Option("--date", formats=["%Y-%m-%d"], metavar="YYYY-MM-DD", help="files of this date")
+]
+StatusOption = Annotated[str, typer.Option(metavar="STATUS", help="held, released, withdrawn or expired")]
+ForceOption = Annotated[bool, typer.Option("--force", help="replace the file if it is there")]
 
 
 @app.command()
@@ -193,6 +208,99 @@ def report(
         page = rewrite_page(_open(contract, settings), date.date() if date else None)
         terminal.document({"page": str(page), "exit_code": 0})
         terminal.say(str(page))
+
+
+@quarantine.command("list")
+def list_quarantine(
+    contract: ContractArgument,
+    *,
+    source: SourceOption = None,
+    date: SlotOption = None,
+    status: StatusOption = "held",
+    as_json: JsonOption = False,
+) -> None:
+    """Rows set aside, by file and first reason: how many, since when, what to type next."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.quarantine import Asked, show_groups
+
+        show_groups(terminal, _open(contract, settings), Asked(source, date.date() if date else None, status=status))
+
+
+@quarantine.command("show")
+def show_quarantine(  # noqa: PLR0913 - options of a command
+    contract: ContractArgument,
+    *,
+    source: SourceOption = None,
+    date: SlotOption = None,
+    file: FileOption = None,
+    reason: ReasonOption = None,
+    delivery: DeliveryOption = None,
+    row_hash: RowHashOption = None,
+    status: StatusOption = "held",
+    limit: Annotated[int, typer.Option(min=1, help="rows to show")] = 20,
+    to: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="write all of them for repair")] = None,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The rows themselves: record number, reasons and text. --to writes them for repair in a spreadsheet."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.quarantine import Asked, show_rows, write_rows
+
+        day = date.date() if date else None
+        asked = Asked(source, day, file or (), reason or (), delivery or (), row_hash or (), status)
+        if to is None:
+            show_rows(terminal, _open(contract, settings), asked, limit)
+        else:
+            write_rows(terminal, _open(contract, settings), asked, to, force=force)
+
+
+@quarantine.command("release")
+def release_quarantine(  # noqa: PLR0913 - options of a command
+    contract: ContractArgument,
+    *,
+    source: SourceOption = None,
+    date: SlotOption = None,
+    file: FileOption = None,
+    reason: ReasonOption = None,
+    delivery: DeliveryOption = None,
+    row_hash: RowHashOption = None,
+    why: Annotated[str, typer.Option(metavar="TEXT", help="kept with the release")] = "",
+    repaired: Annotated[Path | None, typer.Option(metavar="FILE.csv", help="what `quarantine show --to` wrote")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="say what would become of each row; write nothing")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Lets rows back in that pass the rules as they are now; tonight knows them. The others stay held."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.quarantine import Asked, Wish, plan_release, release
+        from flows.runners import killed_by_terminate
+        from flows.summary import watch
+
+        day = date.date() if date else None
+        asked = Asked(source, day, file or (), reason or (), delivery or (), row_hash or ())
+        shift = _open(contract, settings)
+        plan_release(shift, Wish(asked, why, repaired, dry_run))
+        shift.listener = lambda run, stage: watch(terminal, run, stage)
+        with killed_by_terminate():
+            release(terminal, shift)
+
+
+@app.command()
+def export(  # noqa: PLR0913 - options of a command
+    contract: ContractArgument,
+    band: Annotated[str, typer.Option(metavar="BAND", help="a risk band of the contract, such as high")],
+    to: Annotated[Path, typer.Option(metavar="FILE", help="FILE.csv or FILE.parquet")],
+    date: Annotated[datetime | None, DateOption] = None,
+    *,
+    force: ForceOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """The customers of a band with their reasons, as a file for a campaign tool; no cell can start a formula."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.export import export as write_export
+
+        write_export(terminal, _open(contract, settings), band, date.date() if date else None, to, force)
 
 
 @app.command()

@@ -33,19 +33,27 @@ POLL_SECONDS = 0.3
 RESUME_PAUSES = (2.0, 10.0)
 """Seconds before a job that met a fault that can pass (exit 6) is started again: at most twice."""
 
-Kind = Literal["history", "training", "night", "backfill"]
+Kind = Literal["history", "training", "night", "backfill", "release"]
 STAGES: dict[Kind, tuple[str, ...]] = {
     "history": ("ingest",),
     "training": ("rows", "fit", "gate", "register"),
     "night": ("ingest", "features", "score", "publish"),
     "backfill": ("ingest", "features", "score"),
+    "release": ("release",),
 }
 """The stages of one business date by kind of application, in order. Both ways of running follow this list."""
 
 Command = Sequence[str]
 NIGHT: Command = (sys.executable, "-m", "jobs.night")
 TRAINING: Command = (sys.executable, "-m", "jobs.training")
-COMMANDS: dict[Kind, Command] = {"history": NIGHT, "training": TRAINING, "night": NIGHT, "backfill": NIGHT}
+RELEASE: Command = (sys.executable, "-m", "jobs.release")
+COMMANDS: dict[Kind, Command] = {
+    "history": NIGHT,
+    "training": TRAINING,
+    "night": NIGHT,
+    "backfill": NIGHT,
+    "release": RELEASE,
+}
 
 _ERRORS: dict[int, type[ChurnlakeError]] = {
     error.exit_code: error
@@ -58,6 +66,7 @@ class Application:
     """One job process to be started: which work, on which contract, for which business dates, oldest first.
 
     `is_due` says that nobody named the dates: then the job works them out again by itself and may wait for a file.
+    A release has no dates of its own, but `options` that say which rows it is about.
     """
 
     kind: Kind
@@ -68,6 +77,7 @@ class Application:
     is_due: bool = False
     restate: bool = False
     reason: str | None = None
+    options: tuple[str, ...] = ()
 
     @property
     def arguments(self) -> list[str]:
@@ -76,6 +86,8 @@ class Application:
         if self.kind == "night":
             dates = [] if self.is_due else [part for day in self.dates for part in ("--date", f"{day}")]
             return head + dates + (["--restate", "--reason", self.reason or ""] if self.restate else [])
+        if self.kind == "release":
+            return [*head, *self.options]
         option = {"history": "--history-through", "training": "--as-of", "backfill": "--backfill-to"}[self.kind]
         return [*head, option, f"{self.dates[-1]}"]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Self
@@ -109,6 +109,11 @@ class Shift:
         if self.ledger.champion(self.contract.name) is None:
             self.plan_training(to - ONE_DAY)
         self._add("backfill", (to,))
+
+    def plan_release(self, options: tuple[str, ...]) -> None:
+        """Puts a release of rows from quarantine on the agenda; `options` say which rows."""
+        self._add("release", ())
+        self.agenda = (*self.agenda[:-1], replace(self.agenda[-1], options=options))
 
     def start_ahead(self) -> None:
         """Starts the first application now, so that Spark comes up while something else does."""
