@@ -213,6 +213,9 @@ def test_the_suites_of_this_checkout_can_be_read() -> None:
         ("events.customer_id.not_be_null", "critical"),
         ("events.event_ts.not_be_null", "critical"),
         ("events.customer_id.match_regex", "critical"),
+        ("events.customer_id.not_match_regex", "critical"),
+        ("events.customer_id.not_match_regex", "critical"),
+        ("events.event_ts.be_between", "critical"),
     ]
     own = read_suite(ROOT / "examples" / "online_retail" / "expectations" / "invoices.json", ["UnitPrice"])
     assert [rule.breaks for rule in own.row_rules] == ["COALESCE(`UnitPrice` <= 0, FALSE)"]
