@@ -10,7 +10,8 @@ from churnlake import calendar
 from churnlake.contract.schema import Contract
 from churnlake.definition import definition_rows
 from churnlake.features import Feature, build_catalogue
-from churnlake.ledger import CheckResult, ModelRecord, Run
+from churnlake.intake import delivery_rows, measurement_rows, reason_rows, taken_in
+from churnlake.ledger import CheckResult, Delivery, ModelRecord, Run
 from churnlake.model.registry import Champion
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
 from churnlake.warehouse.publications import Publications
@@ -99,12 +100,35 @@ def _data_through(app: Application, day: date) -> date:
 def _documents(
     app: Application, run: Run, champion: Champion, catalogue: Sequence[Feature]
 ) -> dict[str, list[dict[str, Any]]]:
+    taken = _taken_in(app, run.business_date)
     return {
-        "run_quality": [*_stage_rows(app, run), *(_check_row(check) for check in app.ledger.checks(run.run_id))],
+        "run_quality": [
+            *_stage_rows(app, run),
+            *(_check_row(check) for check in app.ledger.checks(run.run_id)),
+            *_measurements(app, taken),
+        ],
+        "deliveries": list(delivery_rows(taken)),
+        "quarantine_reasons": list(reason_rows(taken)),
         "definition": definition_rows(app.contract),
         "models": [_model_row(model, champion) for model in app.ledger.models(app.contract.name)],
         "data_dictionary": _feature_rows(app.contract, catalogue),
     }
+
+
+def _taken_in(app: Application, day: date) -> list[Delivery]:
+    """The deliveries this date tells of: all that became known since the date published before it."""
+    name = app.contract.name
+    before = Publications.open(app.settings.warehouse).newest_before(name, day)
+    return taken_in(app.ledger.deliveries(name), before, day)
+
+
+def _measurements(app: Application, taken: Sequence[Delivery]) -> list[dict[str, Any]]:
+    name = app.contract.name
+    return [
+        row
+        for source in sorted({one.source for one in taken})
+        for row in measurement_rows(source, app.ledger.measurements(name, source), taken)
+    ]
 
 
 def _stage_rows(app: Application, run: Run) -> list[dict[str, Any]]:

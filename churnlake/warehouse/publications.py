@@ -78,6 +78,13 @@ class Publications:
             newest = connection.execute(query, (contract,)).fetchone()["newest"]
             return None if newest is None else date.fromisoformat(newest)
 
+    def newest_before(self, contract: str, business_date: date) -> date | None:
+        """The newest date before the given one that is published or was withdrawn; None when there is none."""
+        with self.reading() as connection:
+            query = "SELECT max(business_date) AS newest FROM current WHERE contract = ? AND business_date < ?"
+            newest = connection.execute(query, (contract, business_date.isoformat())).fetchone()["newest"]
+            return None if newest is None else date.fromisoformat(newest)
+
     def current(self, contract: str, business_date: date) -> Publication | None:
         """What readers see of a date; None when it was never published or is withdrawn."""
         query = """SELECT publication.* FROM current JOIN publication USING (load_id)

@@ -109,11 +109,15 @@ def _state(connection: sqlite3.Connection) -> State:
     query = """SELECT load.* FROM current JOIN load USING (load_id) WHERE current.state = 'published'
         ORDER BY load.contract, load.business_date"""
     loads = tuple(as_load(row) for row in connection.execute(query))
+    # The lake keeps what a withdrawn night took in, so its deliveries stay accounted for.
+    taken = tuple(as_load(row) for row in connection.execute(_TAKEN_IN_SQL))
     known = connection.execute("SELECT DISTINCT contract FROM current ORDER BY contract")
     state = State(tuple(row["contract"] for row in known), loads, {})
     documents: dict[str, Sequence[Row]] = {
         "publications": [dict(row) for row in connection.execute(_PUBLICATIONS_SQL)],
         "run_quality": _documents(connection, "run_quality", loads),
+        "deliveries": _documents(connection, "deliveries", taken),
+        "quarantine_reasons": _documents(connection, "quarantine_reasons", taken),
         "definition": _documents(connection, "definition", state.newest()),
         "models": _documents(connection, "models", state.newest()),
         "data_dictionary": [
@@ -126,6 +130,7 @@ def _state(connection: sqlite3.Connection) -> State:
 
 
 def _documents(connection: sqlite3.Connection, table: str, loads: Sequence[Load]) -> list[Row]:
+    """The rows of the loads' documents. A load of an older Churnlake has none of a table that came later."""
     query = "SELECT rows FROM document WHERE load_id = ? AND table_name = ?"
     found = (connection.execute(query, (load.load_id, table)).fetchone() for load in loads)
     return [row for document in found if document is not None for row in json.loads(document["rows"])]
@@ -234,6 +239,14 @@ def _note_files(connection: duckdb.DuckDBPyConnection, root: Path, state: State)
     connection.execute("COMMENT ON TABLE churn_files.published IS 'The files that the views read'")
     connection.execute("COMMENT ON COLUMN churn_files.published.path IS 'Absolute path of a published file'")
 
+
+_TAKEN_IN_SQL = """
+SELECT load.* FROM current JOIN load ON load.load_id = coalesce(current.load_id, (
+  SELECT publication.load_id FROM publication
+  WHERE publication.contract = current.contract AND publication.business_date = current.business_date
+  ORDER BY publication.restatement DESC LIMIT 1))
+ORDER BY load.contract, load.business_date
+"""
 
 _PUBLICATIONS_SQL = """
 SELECT publication.contract, publication.business_date, publication.restatement,

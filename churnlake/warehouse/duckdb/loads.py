@@ -19,7 +19,7 @@ from churnlake.warehouse.records import Load, LoadFacts, Row
 SCORES = "scores.parquet"
 NOT_SCORED = "not_scored.parquet"
 
-DOCUMENTS = ("run_quality", "definition", "models", "data_dictionary")
+DOCUMENTS = ("run_quality", "deliveries", "quarantine_reasons", "definition", "models", "data_dictionary")
 """The small tables that travel with a load."""
 
 

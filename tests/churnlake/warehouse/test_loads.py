@@ -204,6 +204,50 @@ def test_documents_are_shown_with_their_night(shop: Any) -> None:
     assert shop.rows("SELECT contract FROM churn_shop.data_dictionary WHERE table_name = 'features'") == [("shop",)]
 
 
+DELIVERY = {"source": "orders", "delivery_id": "d1", "kind": "file", "slot": DAY, "known_date": DAY, "raw": 7}
+REASON = {"source": "orders", "delivery_id": "d1", "bucket": "ignored", "reason": "anonymous", "rows": 2}
+TOLD = "SELECT business_date, delivery_id, raw FROM churn.deliveries ORDER BY business_date, delivery_id"
+
+
+def test_what_a_night_took_in_is_told_with_its_reasons(shop: Any) -> None:
+    """Also by the contract's own views; a column that is left out is null."""
+    shop.publish({"a": 0.1}, facts={"documents": {"deliveries": [DELIVERY], "quarantine_reasons": [REASON]}})
+
+    assert shop.rows("SELECT run_id, slot, raw, corrects FROM churn_shop.deliveries") == [("run-1", DAY, 7, None)]
+    assert shop.rows("SELECT bucket, reason, rows FROM churn_shop.quarantine_reasons") == [("ignored", "anonymous", 2)]
+
+
+def test_a_load_of_an_older_version_tells_no_deliveries_and_lacks_new_columns(shop: Any) -> None:
+    """It was made before those documents were, and is read all the same beside a newer one."""
+    shop.publish({"a": 0.1}, facts={"documents": {"run_quality": [{"kind": "count", "name": "raw", "observed": "1"}]}})
+    with shop.publications.writing() as connection:
+        (text,) = connection.execute("SELECT rows FROM document WHERE table_name = 'run_quality'").fetchone()
+        old = text.replace(', "delivery_id": null', "")
+        assert old != text
+        connection.execute("UPDATE document SET rows = ? WHERE table_name = 'run_quality'", (old,))
+    newer = DAY + timedelta(days=1)
+    shop.publish({"a": 0.1}, day=newer, run_id="run-2", facts={"documents": {"deliveries": [DELIVERY]}})
+
+    assert shop.rows("SELECT observed, delivery_id FROM churn.run_quality") == [("1", None)]
+    assert shop.rows(TOLD) == [(newer, "d1", 7)]
+
+
+def test_a_withdrawn_night_still_tells_what_it_took_in(shop: Any) -> None:
+    """The lake keeps those rows, so the account keeps them; a restatement takes the place of what it restates."""
+    shop.publish({"a": 0.1}, facts={"documents": {"deliveries": [DELIVERY]}})
+    with shop.publications.writing() as connection:
+        connection.execute("UPDATE current SET state = 'withdrawn', load_id = NULL")
+        connection.execute("UPDATE generation SET number = number + 1")
+    shop.show()
+    assert shop.rows(TOLD) == [(DAY, "d1", 7)]
+    assert shop.publications.newest_before("shop", DAY + timedelta(days=1)) == DAY
+    assert shop.publications.newest_before("shop", DAY) is None
+
+    restated = {"deliveries": [DELIVERY | {"raw": 8}, DELIVERY | {"delivery_id": "d2"}]}
+    shop.publish({"a": 0.1}, run_id="run-2", facts={"documents": restated})
+    assert shop.rows(TOLD) == [(DAY, "d1", 8), (DAY, "d2", 7)]
+
+
 def test_a_column_is_described_once_however_many_loads_carry_the_dictionary(shop: Any) -> None:
     """Loads of two contracts that bring the warehouse's own columns along do not double them."""
     documents = {"data_dictionary": data_dictionary(WAREHOUSE.values())}
