@@ -1,7 +1,6 @@
-"""Whatever is delivered: the night stops with one message and its exit code, and the last scores stay readable."""
+"""Nights around what is delivered: single bad values, a published date, no model. Bad files are in test_corpus.py."""
 
 import gzip
-from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from churnlake.settings import Settings
-from churnlake.warehouse.duckdb import materialise, query
+from churnlake.warehouse.duckdb import query
 from churnlake.warehouse.publications import Publications
 from jobs.application import exit_code_of
 from jobs.night import Request, run
@@ -18,64 +17,6 @@ pytestmark = pytest.mark.faults
 
 NIGHT = date(2011, 12, 1)
 FILE = Path("data/by_day/2011-12-01.csv.gz")
-
-
-def _rewritten(change: Callable[[str], str]) -> Callable[[Path], None]:
-    def apply(path: Path) -> None:
-        path.write_bytes(gzip.compress(change(gzip.decompress(path.read_bytes()).decode()).encode()))
-
-    return apply
-
-
-def _header(change: Callable[[list[str]], list[str]]) -> Callable[[Path], None]:
-    def on_text(text: str) -> str:
-        first, rest = text.split("\n", 1)
-        return ",".join(change(first.strip().split(","))) + "\n" + rest
-
-    return _rewritten(on_text)
-
-
-def _without_column(text: str) -> str:
-    return "\n".join(line.rsplit(",", 1)[0] for line in text.splitlines()) + "\n"
-
-
-RECIPES: dict[str, tuple[Callable[[Path], None], tuple[str, ...]]] = {
-    "a missing file on an open day": (Path.unlink, ("waits for 1 missing file", str(FILE))),
-    "a renamed column": (
-        _header(lambda names: ["UnitPrices" if name == "UnitPrice" else name for name in names]),
-        ("column 'UnitPrice' is missing", "was it renamed to 'UnitPrices'?"),
-    ),
-    "reordered columns": (_header(lambda names: [names[1], names[0], *names[2:]]), ("columns are in another order",)),
-    "an extra column": (_header(lambda names: [*names, "Coupon"]), ("column 'Coupon' is not in the contract",)),
-    "a missing column": (_rewritten(_without_column), ("column 'Country' is missing",)),
-    "a binary file": (lambda path: path.write_bytes(gzip.compress(b"\x00\x01\x02\x03" * 100)) and None, ("is binary",)),
-    "a workbook": (lambda path: path.write_bytes(gzip.compress(b"PK\x03\x04" + b"x" * 100)) and None, ("Excel",)),
-    "an empty file": (lambda path: path.write_bytes(b"") and None, ("is empty (0 bytes)",)),
-    "a header without rows": (_rewritten(lambda text: text.splitlines()[0] + "\n"), ("has a header and no rows",)),
-    "a broken gzip": (lambda path: path.write_bytes(path.read_bytes()[:-40]) and None, ("cannot be unpacked",)),
-    "no gzip at all": (lambda path: path.write_bytes(b"InvoiceNo,StockCode\n1,2\n") and None, ("cannot be unpacked",)),
-}
-
-
-@pytest.mark.parametrize("recipe", RECIPES)
-def test_a_bad_delivery_stops_the_night_by_name_and_the_last_scores_stay(
-    recipe: str, after_demo: Settings, shop: Path, spark: SparkSession, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Exit 3, one message that names the file and the fault, nothing published, last night's scores readable."""
-    damage, told = RECIPES[recipe]
-    damage(shop.parent / FILE)
-    publications = Publications.open(after_demo.warehouse)
-    materialise(publications)
-    before = query(after_demo.warehouse, "SELECT * FROM churn.scores_latest ORDER BY customer_id").rows
-
-    code = exit_code_of(lambda: run(Request(shop, "bad-input", (NIGHT,)), after_demo))
-
-    error = capsys.readouterr().err
-    assert code == 3, error
-    assert error.count("error: ") == 1
-    assert all(part in error for part in (*told, "next: ")), error
-    assert publications.newest("online_retail") == date(2011, 11, 30)
-    assert query(after_demo.warehouse, "SELECT * FROM churn.scores_latest ORDER BY customer_id").rows == before
 
 
 def test_values_that_do_not_fit_are_set_aside_and_the_rest_is_scored(
@@ -89,7 +30,8 @@ def test_values_that_do_not_fit_are_set_aside_and_the_rest_is_scored(
         lines[2] = lines[2].rsplit(",", 1)[0]
         return "\n".join(lines) + "\n"
 
-    _rewritten(spoil)(shop.parent / FILE)
+    file = shop.parent / FILE
+    file.write_bytes(gzip.compress(spoil(gzip.decompress(file.read_bytes()).decode()).encode()))
 
     assert exit_code_of(lambda: run(Request(shop, "spoilt", (NIGHT,)), after_demo)) == 0
 
