@@ -2,46 +2,54 @@
 
 import hashlib
 import json
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
 
 from pyspark.sql import Column, DataFrame
+from pyspark.sql import Row as SparkRow
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
+from churnlake.deliveries import Layout
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Run
 from churnlake.suites import Suite, read_suite
-from jobs import rows, tiles
+from jobs import corrections, rows, tiles
 from jobs.application import CHECKOUT, Application, OpenStage
+from jobs.corrections import Withdrawal
 from jobs.expressions import expression_problems
 from jobs.lake import Lake, Slice
+from jobs.landing import read_landing
 from jobs.manifest import WAITING_STEP, Manifest, take_manifest, waits_for
 from jobs.quality import judge, refuse_critical
-from jobs.rows import Bucket
+from jobs.rows import Bucket, Place
 
 
 @dataclass(frozen=True)
 class Batch:
     """The deliveries of one source that a run takes in together, and the suites that judge them.
 
-    `replaced` are earlier bytes of their slots, frozen by an attempt that died before it took them in: what it wrote of
-    them goes.
+    `abandoned` were frozen by attempts that died before they were in: what those wrote of them goes.
     """
 
     source: str
     deliveries: tuple[Delivery, ...]
-    replaced: tuple[Delivery, ...]
+    abandoned: tuple[Delivery, ...]
     run_id: str
     own: Suite | None
     canonical: Suite
 
     @property
     def ids(self) -> list[str]:
-        return [one.delivery_id for one in (*self.deliveries, *self.replaced)]
+        return [one.delivery_id for one in (*self.deliveries, *self.abandoned)]
+
+    @property
+    def corrections(self) -> list[Delivery]:
+        """Those that fill anew a slot that was in."""
+        return [one for one in self.deliveries if one.corrects is not None]
 
     @property
     def landing(self) -> Slice:
@@ -52,6 +60,11 @@ class Batch:
     def within(self) -> Slice:
         """The slice of tables that hold all sources."""
         return {"source": self.source, **self.landing}
+
+    @property
+    def changes(self) -> Slice:
+        """The slice of quarantine: rows that this batch wrote, also about rows of earlier deliveries."""
+        return {"source": self.source, "changed_by": self.ids}
 
     def holds(self) -> Column:
         """True for rows of `within`."""
@@ -87,25 +100,26 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     ledger.freeze_deliveries(name, run.run_id, [one.found for one in manifest.new])
     app.reach("ingest.frozen")
     stage.say(f"{len(manifest.new)} new files")
+    layouts = {(one.found.source, one.found.delivery_id): one.layout for one in manifest.new}
     for source in app.contract.sources:
-        deliveries, replaced = _frozen(ledger.deliveries(name, source), manifest)
-        if deliveries:
-            suites = read_suites(app.contract, source)
-            counts = _take_in(app, stage, Batch(source, deliveries, replaced, run.run_id, *suites))
+        mine = {delivery_id: layout for (of, delivery_id), layout in layouts.items() if of == source}
+        deliveries, abandoned = _frozen(ledger.deliveries(name, source), mine)
+        if deliveries or abandoned:
+            batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source))
+            counts = _take_in(app, stage, batch, mine) if deliveries else _clear(app, batch)
             ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
+            ledger.forget_frozen(name, source, [one.delivery_id for one in abandoned])
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
     taken = [one for one in ledger.deliveries(name) if one.run_id == run.run_id and one.state == "ingested"]
     stage.counts.update(_totals(taken))
     app.reach("ingest.recorded")
 
 
-def _frozen(held: Sequence[Delivery], manifest: Manifest) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
-    """The frozen deliveries of one source: those of the manifest, and those whose file was replaced since."""
-    new = {(one.found.source, one.found.delivery_id) for one in manifest.new}
-    slots = {(one.found.source, one.found.slot) for one in manifest.new}
-    frozen = [one for one in held if one.state == "frozen" and (one.source, one.slot) in slots]
-    taken = tuple(one for one in frozen if (one.source, one.delivery_id) in new)
-    return taken, tuple(one for one in frozen if one not in taken)
+def _frozen(held: Sequence[Delivery], new: Collection[str]) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
+    """The frozen deliveries of one source: the new ones, and those that an attempt left and that are no more."""
+    frozen = [one for one in held if one.state == "frozen"]
+    taken = tuple(one for one in frozen if one.delivery_id in new)
+    return taken, tuple(one for one in frozen if one.delivery_id not in new)
 
 
 def _missing_checks(manifest: Manifest) -> list[CheckResult]:
@@ -115,55 +129,98 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
     ]
 
 
-def _take_in(app: Application, stage: OpenStage, batch: Batch) -> dict[str, dict[str, Any]]:
-    """Lands, classifies, judges and writes a batch; returns each delivery's buckets."""
+def _take_in(
+    app: Application, stage: OpenStage, batch: Batch, layouts: Mapping[str, Layout]
+) -> dict[str, dict[str, Any]]:
+    """Lands, classifies, judges and writes a batch; returns each delivery's account."""
     lake, contract, source = app.lake, app.contract, batch.source
     if problems := expression_problems(app.spark, contract, source):
         raise ContractError(str(contract.path), problems)
     stage.say(f"{source}: landing {len(batch.deliveries)} files")
-    landing = rows.read_landing(app.spark, contract, batch.deliveries)
+    landing = read_landing(app.spark, contract, batch.deliveries, layouts)
     landed = lake.replace(f"raw_{source}", landing, batch.landing, batch.run_id)
     app.reach("ingest.landed")
-    raw = lake.read(f"raw_{source}", landed.version).filter(F.col("delivery_id").isin(batch.ids))
-    own_rules = batch.own.row_rules if batch.own else ()
-    classified = rows.classify(raw, contract, source, own_rules, batch.canonical.row_rules).persist()
+    raw = lake.read(f"raw_{source}", landed.version)
+    classified = classified_batch(contract, batch, raw).persist()
     try:
         stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
-        counts = _bucket_counts(classified, [one.delivery_id for one in batch.deliveries])
+        counted = rows.counted(classified).collect()
+        counts = accounts(counted, [one.delivery_id for one in batch.deliveries])
         stage.say(f"{source}: checking")
         _gate(app, batch, classified)
         stage.say(f"{source}: writing facts and tiles")
-        written = _write(lake, contract, batch, classified)
+        written = _write(lake, contract, batch, classified, raw, _places(batch, counted))
         app.reach("ingest.typed")
     finally:
         classified.unpersist()
+    for delivery_id, withdrawn in written.withdrawn.items():
+        counts[delivery_id]["withdrawn"] = withdrawn
     checks = reconcile(source, landed.rows, counts, written)
     app.ledger.record_checks(batch.run_id, checks)
     _refuse_unequal(checks)
     return counts
 
 
-def _bucket_counts(classified: DataFrame, delivery_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
-    """Per delivery: raw, accepted, ignored by rule, unchanged, quarantined by first reason, duplicate."""
-    numbers = {"raw": 0, "accepted": 0, "unchanged": 0, "duplicate": 0}
-    counts: dict[str, dict[str, Any]] = {
-        one: {**numbers, "ignored": defaultdict(int), "quarantined": defaultdict(int)} for one in delivery_ids
+def classified_batch(contract: Contract, batch: Batch, raw: DataFrame) -> DataFrame:
+    """The batch's rows of its raw table, each with its bucket; `raw` also holds what corrections correct."""
+    own_rules = batch.own.row_rules if batch.own else ()
+    before = corrections.copies_before(raw, batch.corrections) if batch.corrections else None
+    landed = raw.filter(F.col("delivery_id").isin([one.delivery_id for one in batch.deliveries]))
+    return rows.classify(landed, contract, batch.source, own_rules, batch.canonical.row_rules, before)
+
+
+def _clear(app: Application, batch: Batch) -> dict[str, dict[str, Any]]:
+    """Takes out what attempts that died had written of deliveries that are no more."""
+    for table in (f"raw_{batch.source}", "quarantine", "events", "daily_activity", "daily_values", "known_customers"):
+        if (version := app.lake.version(table)) is not None:
+            slices = {f"raw_{batch.source}": batch.landing, "quarantine": batch.changes}
+            app.lake.replace(
+                table, app.lake.read(table, version).limit(0), slices.get(table, batch.within), batch.run_id
+            )
+    return {}
+
+
+def accounts(counted: Sequence[SparkRow], delivery_ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Per delivery: raw, accepted, ignored by rule, unchanged, quarantined by first reason, duplicate, each counted.
+
+    Beside these buckets, of which every raw row is in exactly one: `defects`, rows by everything that is wrong with
+    them, whatever their bucket; and `withdrawn`, facts of earlier versions taken back, which are no raw rows.
+    """
+    numbers = {"raw": 0, "accepted": 0, "unchanged": 0, "duplicate": 0, "withdrawn": 0}
+    found: dict[str, dict[str, Any]] = {
+        one: {**numbers, "ignored": Counter(), "quarantined": Counter(), "defects": Counter()} for one in delivery_ids
     }
-    for row in rows.bucket_counts(classified).collect():
-        mine = counts[row["delivery_id"]]
-        mine["raw"] += row["count"]
+    for row in counted:
+        mine, number = found[row["delivery_id"]], row["rows"]
+        mine["raw"] += number
+        mine["defects"].update(dict.fromkeys(row["flags"], number))
         match row["bucket"]:
             case Bucket.MALFORMED | Bucket.QUARANTINED:
-                mine["quarantined"][row["reasons"][0]] += row["count"]
+                mine["quarantined"][row["reasons"][0]] += number
             case Bucket.IGNORED:
-                mine["ignored"][row["reasons"][0]] += row["count"]
+                mine["ignored"][row["reasons"][0]] += number
             case bucket:
-                mine[bucket] += row["count"]
-    return counts
+                mine[bucket] += number
+    return found
+
+
+def _places(batch: Batch, counted: Sequence[SparkRow]) -> dict[str, Place]:
+    """Where each delivery's rows lie.
+
+    Raises:
+        DataRefusedError: Not a row of a file came through.
+    """
+    places = {}
+    for one in batch.deliveries:
+        spans = [(row["first"], row["last"]) for row in counted if row["delivery_id"] == one.delivery_id]
+        if not spans:
+            raise DataRefusedError(f"{one.path}: no row could be read from it", next_step="deliver it again")
+        places[one.delivery_id] = Place.of(one.path, min(first for first, _ in spans), max(last for _, last in spans))
+    return places
 
 
 def _gate(app: Application, batch: Batch, classified: DataFrame) -> None:
-    """Great Expectations judges what is left after malformed, ignored and duplicate rows."""
+    """Great Expectations judges what is left after unchanged, malformed, ignored and duplicate rows."""
     judged = classified.filter(F.col("bucket").isin(Bucket.QUARANTINED, Bucket.ACCEPTED))
     verdicts = judge(judged.select("typed.*"), batch.own) if batch.own else []
     verdicts += judge(judged.select("canonical.*"), batch.canonical)
@@ -171,39 +228,81 @@ def _gate(app: Application, batch: Batch, classified: DataFrame) -> None:
     refuse_critical(verdicts)
 
 
-def _write(lake: Lake, contract: Contract, batch: Batch, classified: DataFrame) -> dict[str, int]:
-    """Writes what the classified rows become; returns the rows written of events and quarantine."""
+@dataclass(frozen=True)
+class Written:
+    """Rows that lie in events and in quarantine now, and how many of them withdraw; facts by the delivery that does."""
+
+    facts: int
+    quarantined: int = 0
+    taken_back: int = 0
+    withdrawn: Mapping[str, int] = field(default_factory=dict)
+
+
+def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
+    lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, raw: DataFrame, places: Mapping[str, Place]
+) -> Written:
+    """Writes what the classified rows become, and what corrections take back."""
+    aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places)
+    taken = _withdrawal(lake, batch, raw)
+    told = aside.unionByName(taken.held) if taken else aside
+    quarantine = lake.replace("quarantine", told, batch.changes, batch.run_id)
+    facts = write_facts(lake, contract, batch, classified, taken.facts if taken else None)
+    if taken is None:
+        return Written(facts, quarantine.rows)
+    # Both read versions from before these writes: counted again, they are what should have been written.
+    withdrawn = {row["delivery_id"]: row["count"] for row in taken.facts.groupBy("delivery_id").count().collect()}
+    return Written(facts, quarantine.rows, taken.held.count(), withdrawn)
+
+
+def _withdrawal(lake: Lake, batch: Batch, raw: DataFrame) -> Withdrawal | None:
+    if not batch.corrections:
+        return None
+    of_source = F.col("source") == batch.source
+    facts = lake.read("events", lake.version("events")).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
+    held = lake.read("quarantine", lake.version("quarantine")).filter(of_source & ~F.col("changed_by").isin(batch.ids))
+    return corrections.withdraw(raw, facts, held, batch.corrections, batch.run_id)
+
+
+def write_facts(
+    lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, withdrawn: DataFrame | None = None
+) -> int:
+    """Writes the accepted rows' facts, the withdrawn ones, their tiles and new customers; returns the facts written."""
     source, within, run_id, rules = batch.source, batch.within, batch.run_id, contract.features
-    aside = rows.set_aside(classified, source, batch.rule_digest, run_id)
-    quarantine = lake.replace("quarantine", aside, within, run_id)
-    events = lake.replace("events", rows.accepted_events(classified, contract, source), within, run_id)
+    accepted = rows.accepted_events(classified, contract, source)
+    told = accepted if withdrawn is None else accepted.unionByName(withdrawn)
+    events = lake.replace("events", told, within, run_id)
     facts = lake.read("events", events.version).filter(batch.holds())
     lake.replace("daily_activity", tiles.daily_activity(facts, rules), within, run_id)
     lake.replace("daily_values", tiles.daily_values(facts, rules.distinct), within, run_id)
     before = lake.version("known_customers")
     known = None if before is None else lake.read("known_customers", before).filter(~batch.holds())
     lake.replace("known_customers", tiles.newly_known(rows.named_customers(classified, source), known), within, run_id)
-    return {"accepted": events.rows, "quarantined": quarantine.rows}
+    return events.rows
 
 
-def reconcile(
-    source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Mapping[str, int]
-) -> list[CheckResult]:
-    """Rows landed, sorted and written must be the same rows: three counts made by three different reads."""
+def reconcile(source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Written) -> list[CheckResult]:
+    """Rows landed, sorted and written must be the same rows: counts made by reads and writes of their own.
+
+    raw = accepted + ignored + unchanged + quarantined + duplicate; facts written = accepted + withdrawn; rows written
+    to quarantine = quarantined + taken back. Every number is counted, none is a difference.
+    """
     sums = {
         name: sum(_size(one[name]) for one in counts.values())
         for name in ("accepted", "ignored", "unchanged", "duplicate", "quarantined")
     }
-    told = " + ".join(f"{number} {name}" for name, number in sums.items())
+    withdrawn = sum(written.withdrawn.values())
     pairs = [
-        ("raw", landed, sum(sums.values()), told),
-        ("accepted", sums["accepted"], written["accepted"], f"{written['accepted']} facts written"),
-        ("quarantined", sums["quarantined"], written["quarantined"], f"{written['quarantined']} rows written"),
+        ("raw", landed, sums),
+        ("facts", written.facts, {"accepted": sums["accepted"], "withdrawn": withdrawn}),
+        ("quarantine", written.quarantined, {"quarantined": sums["quarantined"], "taken back": written.taken_back}),
     ]
-    return [
-        CheckResult("reconciliation", source, name, "critical", expected == found, f"{found} = {words}", str(expected))
-        for name, expected, found, words in pairs
-    ]
+    return [_adds_up(source, name, expected, parts) for name, expected, parts in pairs]
+
+
+def _adds_up(source: str, name: str, expected: int, parts: Mapping[str, int]) -> CheckResult:
+    found = sum(parts.values())
+    told = f"{found} = " + " + ".join(f"{number} {part}" for part, number in parts.items())
+    return CheckResult("reconciliation", source, name, "critical", expected == found, told, str(expected))
 
 
 def _size(count: int | Mapping[str, int]) -> int:
@@ -220,10 +319,10 @@ def _refuse_unequal(checks: Sequence[CheckResult]) -> None:
 
 
 def _totals(deliveries: Sequence[Delivery]) -> dict[str, Any]:
-    """The buckets of several deliveries, summed: numbers by bucket, and by reason where a bucket has reasons."""
+    """The accounts of several deliveries, summed: numbers by bucket, and by reason where a bucket has reasons."""
     totals: dict[str, Any] = {"files": len(deliveries)}
-    for name in ("raw", "accepted", "unchanged", "duplicate"):
+    for name in ("raw", "accepted", "unchanged", "duplicate", "withdrawn"):
         totals[name] = sum(one.counts[name] for one in deliveries)
-    for name in ("ignored", "quarantined"):
+    for name in ("ignored", "quarantined", "defects"):
         totals[name] = dict(sum((Counter(one.counts[name]) for one in deliveries), Counter()))
     return totals

@@ -1,31 +1,34 @@
 """Rows: delivered text becomes typed, signed facts; every raw row ends in exactly one bucket."""
 
-import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
-from pyspark.sql import Column, DataFrame, SparkSession, Window
+from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.reading import expression_sql
-from churnlake.contract.schema import Contract, Source, landed_column
-from churnlake.ledger import Delivery
+from churnlake.contract.schema import Contract, Source, landed_column, typed_column
 from churnlake.suites import RowRule, Severity
+from jobs.landing import CORRUPT, quoted
 
-CORRUPT = "corrupt_record"
 CANONICAL_SUITE = "events"
-# Between the values of a row before hashing, and in place of a null: control characters no honest text field holds.
-_UNIT_SEPARATOR = "\x1f"
-_ABSENT = "\x00"
 _SPARK_TYPES = {"text": "string"}
 # After the first colon of a time stand digits, colons and a point; anything else is a zone.
 _CARRIES_ZONE = ":[0-9:.]*[^0-9:.]"
+# A time alone would be one of today: Spark reads the clock for it.
+_BEGINS_WITH_DATE = "^[+-]?[0-9]{4,}-"
+# Spark counts positions within a partition in the lower 33 bits.
+_PARTITION_BITS = 33
+# What a row keeps from landing to its bucket.
+_KEYS = ("delivery_id", "slot", "position", "row_hash", "known_date", "raw_row")
+_KEPT = (*_KEYS, "copy", "is_unchanged")
 
 
 class Bucket(StrEnum):
     """Where a raw row goes: the first that fits, in this order. Malformed rows are quarantined too."""
 
+    UNCHANGED = "unchanged"
     MALFORMED = "malformed"
     IGNORED = "ignored"
     DUPLICATE = "duplicate"
@@ -33,94 +36,71 @@ class Bucket(StrEnum):
     ACCEPTED = "accepted"
 
 
-def read_landing(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    """Rows of deliveries of one source as they came, all text.
-
-    Columns: delivery_id, <columns>, corrupt_record, row_hash, known_date, known_month. A line with too few or too many
-    fields keeps its text in corrupt_record. Headers were judged before; here they are skipped.
-    """
-    source = contract.sources[deliveries[0].source]
-    schema = ", ".join(f"`{name}` STRING" for name in source.types) + f", {CORRUPT} STRING"
-    lines = (
-        spark.read.schema(schema)
-        .option("header", True)
-        .option("sep", source.separator)
-        .option("escape", '"')
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .option("columnPruning", False)  # a pruned read would not notice a wrong number of fields
-        .csv([_literal_path(contract.folder / delivery.path) for delivery in deliveries])
-        .withColumn("file", F.regexp_replace("_metadata.file_path", "^file:/+", "/"))
-    )
-    columns = [F.col(f"`{name}`").alias(landed_column(name)) for name in source.types]
-    month = F.date_format("known_date", "yyyy-MM").alias("known_month")
-    keyed = lines.join(F.broadcast(_file_keys(spark, contract, deliveries)), "file")
-    return keyed.select(
-        "delivery_id", *columns, CORRUPT, _row_hash([*columns, F.col(CORRUPT)]).alias("row_hash"), "known_date", month
-    )
-
-
-def _literal_path(path: Path) -> str:
-    """The path as Spark is given it: brackets, stars and the like in a folder's name are no pattern."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
-
-
-def _file_keys(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    as_spark_spells = spark.sparkContext._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]  # noqa: SLF001
-    rows = [
-        (as_spark_spells(str(contract.folder / one.path)).toUri().getRawPath(), one.delivery_id, one.known_date)
-        for one in deliveries
-    ]
-    return spark.createDataFrame(rows, "file STRING, delivery_id STRING, known_date DATE")
-
-
-def _row_hash(columns: Sequence[Column]) -> Column:
-    return F.md5(F.concat_ws(_UNIT_SEPARATOR, *(F.coalesce(column, F.lit(_ABSENT)) for column in columns)))
-
-
-def classify(
+def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     landed: DataFrame,
     contract: Contract,
     name: str,
     source_rules: Sequence[RowRule],
     canonical_rules: Sequence[RowRule],
+    before: DataFrame | None = None,
 ) -> DataFrame:
     """Every landed row with its bucket and reasons; nothing is dropped: rows are flagged, then split.
 
-    Columns: delivery_id, row_hash, known_date, raw_row, typed (a struct of the file's columns), canonical (one of the
-    contract's), bucket, reasons.
+    Columns: delivery_id, slot, position, row_hash, known_date, raw_row (a struct of the file's columns as text), typed
+    (one of them by type), canonical (one of the contract's), flags, bucket, reasons.
+
+    `flags` name everything that is wrong with a row, whatever its bucket: bad_shape, bad_type.<column>,
+    ignored.<reason>, every rule it breaks at any severity, too_early, duplicate for a copy of an earlier row of its
+    delivery. Nothing but its shape and copies is judged of a misshapen row. `reasons` are those that led to the bucket.
+
+    `before` (delivery_id, row_hash, copies) says how often a corrected delivery held a row already: so many copies are
+    unchanged.
     """
     source = contract.sources[name]
-    typed = _with_types(landed, source, contract.timezone)
-    flagged = typed.withColumn("source_reasons", _reasons(source_rules)).withColumn("ignored", _ignored_reason(source))
-    mapped = _with_canonical(flagged, source)
-    judged = mapped.withColumn("broken", F.concat("source_reasons", _reasons(canonical_rules), _too_early(source)))
-    return _with_bucket(judged, source).select(
-        "delivery_id",
-        "row_hash",
-        "known_date",
-        "raw_row",
-        "typed",
-        _packed(source.columns, "canonical"),
-        "bucket",
-        "reasons",
+    typed = _with_types(_with_copies(landed, source, before), source, contract.timezone)
+    judged = _with_canonical(_with_source_flags(typed, source, source_rules), source)
+    broken = judged.withColumn("broken", F.concat("source_broken", _broken(canonical_rules), _too_early(source)))
+    noted = broken.withColumn("noted", F.concat("source_noted", _noted(canonical_rules)))
+    return _with_bucket(noted, source).select(
+        *_KEYS, "typed", _packed(source.columns, "canonical"), "flags", "bucket", "reasons"
     )
+
+
+def _with_copies(landed: DataFrame, source: Source, before: DataFrame | None) -> DataFrame:
+    """Which copy of its row each is inside its delivery, from 1, and whether the corrected delivery held it too.
+
+    Where neither matters no row is moved. Counting copies is the one shuffle of this pass, of raw text alone.
+    """
+    if source.duplicates == "keep" and before is None:
+        return landed.withColumn("copy", F.lit(1)).withColumn("is_unchanged", F.lit(False))
+    same_row = Window.partitionBy("delivery_id", "row_hash").orderBy("position")
+    counted = landed.withColumn("copy", F.row_number().over(same_row))
+    if before is None:
+        return counted.withColumn("is_unchanged", F.lit(False))
+    held = before.select("delivery_id", "row_hash", F.col("copies").alias("held_copies"))
+    joined = counted.join(held, ["delivery_id", "row_hash"], "left")
+    return joined.withColumn("is_unchanged", F.col("copy") <= F.coalesce("held_copies", F.lit(0)))
 
 
 def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
-    """try_cast never fails a job: a value that does not fit is null here and named in bad_types."""
-    raw = F.struct(*(F.col(landed_column(name)).alias(landed_column(name)) for name in source.types), CORRUPT).alias(
-        "raw_row"
+    """try_cast never fails a job: a value that does not fit is null here and named in `malformed`."""
+    raw = {name: landed_column(name) for name in source.types}
+    packed = landed.withColumn("raw_row", F.struct(*(F.col(one) for one in raw.values()), CORRUPT))
+    typed = packed.select(
+        *_KEPT,
+        *(
+            F.expr(_typed(column, source.types[name], timezone)).alias(typed_column(name))
+            for name, column in raw.items()
+        ),
     )
-    columns = {name: F.expr(_typed(landed_column(name), kind, timezone)) for name, kind in source.types.items()}
     bad = [
-        F.when(F.col(landed_column(name)).isNotNull() & columns[name].isNull(), F.lit(f"bad_type.{name}"))
-        for name in source.types
+        F.when(F.col("raw_row")[column].isNotNull() & quoted(typed_column(name)).isNull(), F.lit(f"bad_type.{name}"))
+        for name, column in raw.items()
+        if source.types[name] != "text"
     ]
-    return landed.select(
-        "delivery_id", "row_hash", "known_date", raw, F.array_compact(F.array(*bad)).alias("bad_types"),
-        *(column.alias(name) for name, column in columns.items()),
-    )  # fmt: skip
+    is_misshapen = F.col(f"raw_row.{CORRUPT}").isNotNull()
+    malformed = F.when(is_misshapen, F.array(F.lit("bad_shape"))).otherwise(_present(bad))
+    return typed.withColumn("malformed", malformed)
 
 
 def _typed(column: str, kind: str, timezone: str) -> str:
@@ -129,67 +109,89 @@ def _typed(column: str, kind: str, timezone: str) -> str:
         return f"try_cast(`{column}` AS {_SPARK_TYPES.get(kind, kind)})"
     local = f"CAST(from_utc_timestamp(try_cast(`{column}` AS TIMESTAMP), '{timezone}') AS TIMESTAMP_NTZ)"
     plain = f"try_cast(`{column}` AS TIMESTAMP_NTZ)"
-    return f"CASE WHEN trim(`{column}`) RLIKE '{_CARRIES_ZONE}' THEN {local} ELSE {plain} END"
+    zoned = f"trim(`{column}`) RLIKE '{_CARRIES_ZONE}'"
+    return f"CASE WHEN NOT {zoned} THEN {plain} WHEN trim(`{column}`) RLIKE '{_BEGINS_WITH_DATE}' THEN {local} END"
 
 
-def _reasons(rules: Sequence[RowRule]) -> Column:
-    """Names of the critical and warning rules a row breaks; info rules only count, they set nothing aside."""
-    flags = [F.when(F.expr(rule.breaks), F.lit(rule.name)) for rule in rules if rule.severity is not Severity.INFO]
-    return F.array_compact(F.array(*flags)) if flags else F.array().cast("array<string>")
+def _present(names: Collection[Column]) -> Column:
+    """The names that are not null, in order."""
+    return F.array_compact(F.array(*names)) if names else F.array().cast("array<string>")
 
 
-def _ignored_reason(source: Source) -> Column:
-    reasons = [
-        F.when(F.expr(expression_sql(rule.when, list(source.types))), F.lit(rule.reason)) for rule in source.ignore
+def _broken(rules: Sequence[RowRule]) -> Column:
+    """Names of the critical and warning rules a row breaks: reasons to set it aside."""
+    return _present([_flag(rule) for rule in rules if rule.severity is not Severity.INFO])
+
+
+def _noted(rules: Sequence[RowRule]) -> Column:
+    """Names of the info rules a row breaks: they only count, they set nothing aside."""
+    return _present([_flag(rule) for rule in rules if rule.severity is Severity.INFO])
+
+
+def _flag(rule: RowRule) -> Column:
+    return F.when(F.expr(rule.breaks), F.lit(rule.name))
+
+
+def _with_source_flags(typed: DataFrame, source: Source, rules: Sequence[RowRule]) -> DataFrame:
+    ignored = [
+        F.when(F.expr(expression_sql(rule.when, list(source.typed))), F.lit(rule.reason)) for rule in source.ignore
     ]
-    return F.coalesce(*reasons, F.lit(None).cast("string"))
+    return (
+        typed.withColumn("source_broken", _broken(rules))
+        .withColumn("source_noted", _noted(rules))
+        .withColumn("ignored", _present(ignored))
+    )
 
 
 def _with_canonical(flagged: DataFrame, source: Source) -> DataFrame:
     """Canonical columns replace the typed ones, which move into a struct: `Quantity` and `quantity` would clash."""
+    names = list(source.typed)
     canonical = [
-        F.expr(f"CAST({expression_sql(text, list(source.types))} AS STRING)").alias(column) if column == "customer_id"
-        else F.expr(expression_sql(text, list(source.types))).alias(column)
+        F.expr(f"CAST({expression_sql(text, names)} AS STRING)").alias(column) if column == "customer_id"
+        else F.expr(expression_sql(text, names)).alias(column)
         for column, text in source.columns.items()
     ]  # fmt: skip
-    kept = ("delivery_id", "row_hash", "known_date", "raw_row", "bad_types", "source_reasons", "ignored")
-    return flagged.select(*kept, _packed(source.types, "typed"), *canonical)
+    kept = (*_KEPT, "malformed", "source_broken", "source_noted", "ignored")
+    return flagged.select(*kept, _packed(source.typed, "typed"), *canonical)
 
 
-def _packed(names: Sequence[str] | dict[str, str], alias: str) -> Column:
-    return F.struct(*(F.col(f"`{name}`") for name in names)).alias(alias)
+def _packed(names: Collection[str], alias: str) -> Column:
+    return F.struct(*(quoted(name) for name in names)).alias(alias)
 
 
 def _too_early(source: Source) -> Column:
     """A fact dated after its delivery waits; one dated too far ahead is an error of its clock."""
     days_ahead = F.datediff(F.to_date("event_ts"), F.col("known_date"))
-    return F.array_compact(F.array(F.when(days_ahead > source.max_early_days, F.lit("too_early"))))
+    return _present([F.when(days_ahead > source.max_early_days, F.lit("too_early"))])
 
 
 def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
-    malformed = F.when(F.col(f"raw_row.{CORRUPT}").isNotNull(), F.array(F.lit("bad_shape"))).otherwise(
-        F.col("bad_types")
-    )
-    sorted_out = (F.size(malformed) > 0) | F.col("ignored").isNotNull()
-    repeated = F.row_number().over(Window.partitionBy("delivery_id", "row_hash", sorted_out).orderBy(F.lit(1))) > 1
-    is_duplicate = repeated if source.duplicates == "drop" else F.lit(False)
+    is_copy = (F.col("copy") > 1) if source.duplicates == "drop" else F.lit(False)
+    copied = F.when(is_copy, F.array(F.lit("duplicate"))).otherwise(_present([]))
+    is_misshapen = F.col(f"raw_row.{CORRUPT}").isNotNull()
+    ignored = F.transform("ignored", lambda reason: F.concat(F.lit("ignored."), reason))
+    rest = F.when(is_misshapen, _present([])).otherwise(F.concat(ignored, "broken", "noted"))
     order = (
-        (F.size(malformed) > 0, Bucket.MALFORMED, malformed),
-        (F.col("ignored").isNotNull(), Bucket.IGNORED, F.array("ignored")),
-        (is_duplicate, Bucket.DUPLICATE, F.array(F.lit("duplicate"))),
+        (F.col("is_unchanged"), Bucket.UNCHANGED, _present([])),
+        (F.size("malformed") > 0, Bucket.MALFORMED, F.col("malformed")),
+        (F.size("ignored") > 0, Bucket.IGNORED, F.slice("ignored", 1, 1)),
+        (is_copy, Bucket.DUPLICATE, F.array(F.lit("duplicate"))),
         (F.size("broken") > 0, Bucket.QUARANTINED, F.col("broken")),
-        (F.lit(True), Bucket.ACCEPTED, F.array().cast("array<string>")),
+        (F.lit(True), Bucket.ACCEPTED, _present([])),
     )
     choice = F.coalesce(
         *(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order)
     )
-    return judged.withColumn("choice", choice).select("*", "choice.bucket", "choice.reasons")
+    flagged = judged.withColumn("flags", F.concat("malformed", copied, rest)).withColumn("choice", choice)
+    return flagged.select("*", "choice.bucket", "choice.reasons")
 
 
 def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
     """The typed facts of a source, one signed row per accepted raw row. Measures are integers of their scale."""
     columns = contract.sources[name].columns
-    facts = classified.filter(F.col("bucket") == Bucket.ACCEPTED).select("delivery_id", "known_date", "canonical.*")
+    facts = classified.filter(F.col("bucket") == Bucket.ACCEPTED).select(
+        "delivery_id", "slot", "row_hash", "known_date", "canonical.*"
+    )
     activity = F.coalesce(F.expr(expression_sql(contract.churn.activity, list(columns))), F.lit(False))
     local = F.col("event_ts").cast("timestamp_ntz")
     text = sorted({*contract.features.distinct, *(by.column for by in contract.features.by)})
@@ -210,6 +212,8 @@ def accepted_events(classified: DataFrame, contract: Contract, name: str) -> Dat
         F.lit(1).alias("sign"),
         "known_date",
         "delivery_id",
+        "slot",
+        "row_hash",
         F.lit(contract.typed_digest(name)).alias("typed_digest"),
         F.date_format("known_date", "yyyy-MM").alias("known_month"),
         (F.to_date(local) != F.col("known_date")).alias("off_day"),
@@ -245,22 +249,47 @@ def named_customers(classified: DataFrame, name: str) -> DataFrame:
     )
 
 
-def set_aside(classified: DataFrame, name: str, rule_digest: str, run_id: str) -> DataFrame:
-    """The rows for quarantine, each with its raw text as JSON and every reason."""
-    return classified.filter(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)).select(
+@dataclass(frozen=True)
+class Place:
+    """Where a delivery's rows lie: its file, and the position of its first row; None where it was read in pieces."""
+
+    file: str
+    first: int | None
+
+    @classmethod
+    def of(cls, file: str, first: int, last: int) -> "Place":
+        """The place of rows between two positions, whose upper bits are a partition: two of them are two pieces."""
+        return cls(file, first if first >> _PARTITION_BITS == last >> _PARTITION_BITS else None)
+
+
+def set_aside(
+    classified: DataFrame, name: str, rule_digest: str, run_id: str, places: Mapping[str, Place]
+) -> DataFrame:
+    """The rows for quarantine, each with its raw text as JSON, every reason, and its file and record there."""
+    spark = classified.sparkSession
+    known = [(delivery, place.file, place.first) for delivery, place in places.items()]
+    files = spark.createDataFrame(known, "delivery_id STRING, file STRING, first BIGINT")
+    held = classified.filter(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED))
+    return held.join(F.broadcast(files), "delivery_id").select(
         F.lit(name).alias("source"),
         "delivery_id",
+        "slot",
+        "file",
+        (F.col("position") - F.col("first") + 1).alias("record_number"),
         "row_hash",
         F.to_json("raw_row").alias("raw_row"),
         "reasons",
         F.lit(rule_digest).alias("rule_digest"),
         F.lit("held").alias("status"),
+        F.col("delivery_id").alias("changed_by"),
         F.lit(run_id).alias("run_id"),
         "known_date",
         F.date_format("known_date", "yyyy-MM").alias("known_month"),
     )
 
 
-def bucket_counts(classified: DataFrame) -> DataFrame:
-    """Rows per delivery, bucket and set of reasons: what reconciliation and the run report are made of."""
-    return classified.groupBy("delivery_id", "bucket", "reasons").count()
+def counted(classified: DataFrame) -> DataFrame:
+    """Rows per delivery, bucket, reasons and flags, with their first and last position: what accounts are made of."""
+    return classified.groupBy("delivery_id", "bucket", "reasons", "flags").agg(
+        F.count("*").alias("rows"), F.min("position").alias("first"), F.max("position").alias("last")
+    )

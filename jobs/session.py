@@ -117,6 +117,7 @@ def _sql_options(shuffle_partitions: int, scratch: Path) -> dict[str, str]:
         "spark.sql.warehouse.dir": (scratch / "spark-warehouse").resolve().as_uri(),
         "spark.sql.shuffle.partitions": str(shuffle_partitions),
         "spark.sql.variable.substitute": "false",  # ${env:...} in an expression would read this machine's secrets
+        "spark.sql.legacy.parquet.nanosAsLong": "true",  # else a file that pandas wrote cannot be read at all
         "spark.sql.adaptive.enabled": "true",  # joins the partitions that turn out small
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # slow in silence otherwise

@@ -82,6 +82,18 @@ class Skipped:
     recorded_at: datetime
 
 
+def taken_files(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """The files among deliveries that are in the lake, in any version; a release from quarantine is no file."""
+    return [one for one in deliveries if one.kind == "file" and one.state == "ingested"]
+
+
+def current_versions(deliveries: Iterable[Delivery]) -> list[Delivery]:
+    """Those in force: the ones that none of the others corrects."""
+    given = list(deliveries)
+    corrected = {(one.source, one.corrects) for one in given}
+    return [one for one in given if (one.source, one.delivery_id) not in corrected]
+
+
 class Deliveries(Database):
     """The ledger's part about data that came."""
 
@@ -117,6 +129,12 @@ class Deliveries(Database):
                     raise UsageError(
                         f"delivery {delivery_id!r} of {contract}.{source} was never frozen", next_step="freeze it first"
                     )
+
+    def forget_frozen(self, contract: str, source: str, delivery_ids: Sequence[str]) -> None:
+        """Drop deliveries that were frozen and never taken in, once nothing of them is left in the lake."""
+        mine = (DELIVERY.contract == contract) & (DELIVERY.source == source) & (DELIVERY.state == "frozen")
+        with self._writing() as connection:
+            connection.execute(sa.delete(schema.delivery).where(mine, DELIVERY.delivery_id.in_(delivery_ids)))
 
     def deliveries(self, contract: str, source: str | None = None) -> list[Delivery]:
         """Every delivery of a contract, or of one of its sources, in order of source and slot."""

@@ -9,9 +9,11 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 
 from churnlake.contract import Contract
+from churnlake.deliveries import Field
 from churnlake.ledger import Delivery
 from churnlake.suites import RowRule, Severity
 from jobs import rows
+from jobs.landing import read_landing
 
 DAY = date(2026, 3, 2)
 HEADER = "order_no,customer,at,price,pieces,item,kind"
@@ -25,7 +27,16 @@ ID_RULE = RowRule(
 def delivery(path: str, day: date = DAY) -> Delivery:
     """A delivery of the day, as the ledger gives it."""
     name = f"{day}-{path}"
-    return Delivery("orders", name, path, 1, "0" * 64, day, day, day, "shop", "run", "frozen", {})
+    return Delivery(
+        "orders", name, path, 1, "0" * 64, day, day, day, contract="shop", run_id="run", state="frozen", counts={}
+    )
+
+
+def landed_files(spark: SparkSession, contract: Contract, *names: str) -> DataFrame:
+    """Rows of files whose columns stand as in the contract."""
+    layout = tuple(Field(name, name) for name in contract.sources["orders"].types)
+    deliveries = [delivery(name) for name in names]
+    return read_landing(spark, contract, deliveries, {one.delivery_id: layout for one in deliveries})
 
 
 @pytest.fixture
@@ -39,7 +50,7 @@ def landed(spark: SparkSession, contract: Contract, text: str | bytes, name: str
     path = contract.folder / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return rows.read_landing(spark, contract, [delivery(name)])
+    return landed_files(spark, contract, name)
 
 
 def sorted_rows(
@@ -100,7 +111,7 @@ def test_equal_rows_of_two_deliveries_are_no_duplicates(spark: SparkSession, sho
     text = f"{HEADER}\na,ann,2026-03-02,1,1,pen,purchase\na,ann,2026-03-02,1,1,pen,purchase\n"
     for name in ("one.csv", "two.csv"):
         (shop.folder / name).write_text(text)
-    both = rows.read_landing(spark, shop, [delivery("one.csv"), delivery("two.csv")])
+    both = landed_files(spark, shop, "one.csv", "two.csv")
     classified = rows.classify(both, shop, "orders", [], [])
     found = sorted((row.delivery_id, row.bucket) for row in classified.collect())
     assert found == [
@@ -124,7 +135,10 @@ def test_rows_set_aside_keep_their_text(spark: SparkSession, shop: Contract) -> 
     """Quarantine holds what was delivered, as text: the fields of a bad row, and the whole line of a misshapen one."""
     good = "009,ann,2026-03-02,1,1,,purchase"
     lines = ["007,ann,2026-03-02,1e9x,01,'pen',purchase", '008,"b, ob",2026-03-02,1', good]
-    held = rows.set_aside(sorted_rows(spark, shop, lines), "orders", "digest", "run-1").collect()
+    classified = sorted_rows(spark, shop, lines).cache()
+    (first,) = classified.agg({"position": "min"}).collect()[0]
+    place = rows.Place("in/day.csv", first)
+    held = rows.set_aside(classified, "orders", "digest", "run-1", {"2026-03-02-day.csv": place}).collect()
     kept = {row.reasons[0]: json.loads(row.raw_row) for row in held}
     assert kept["bad_type.price"] == {
         "order_no": "007",
@@ -136,8 +150,16 @@ def test_rows_set_aside_keep_their_text(spark: SparkSession, shop: Contract) -> 
         "kind": "purchase",
     }
     assert kept["bad_shape"]["corrupt_record"] == lines[1]
-    stamps = {(row.source, row.delivery_id, row.status, row.rule_digest, row.run_id, row.known_month) for row in held}
-    assert stamps == {("orders", "2026-03-02-day.csv", "held", "digest", "run-1", "2026-03")}
+    assert {(row.record_number, row.reasons[0]) for row in held} == {(1, "bad_type.price"), (2, "bad_shape")}
+    stamps = {
+        (row.source, row.delivery_id, row.slot, row.file, row.status, row.changed_by, row.rule_digest, row.run_id)
+        for row in held
+    }
+    name = "2026-03-02-day.csv"
+    assert stamps == {("orders", name, DAY, "in/day.csv", "held", name, "digest", "run-1")}
+    pieces = {name: rows.Place("in/day.csv", None)}
+    in_pieces = rows.set_aside(classified, "orders", "digest", "run-1", pieces).collect()
+    assert [row.record_number for row in in_pieces] == [None, None]  # nobody knows where a piece began
 
 
 def test_money_is_rounded_half_up_once_a_row(spark: SparkSession, shop: Contract) -> None:
@@ -251,7 +273,7 @@ def test_p4_rows_of_files_in_any_folder_are_found(spark: SparkSession, shop: Con
     (shop.folder / folder).mkdir()
     (shop.folder / names[0]).write_bytes(text)
     (shop.folder / names[1]).write_bytes(gzip.compress(text))
-    read = rows.read_landing(spark, shop, [delivery(name) for name in names])
+    read = landed_files(spark, shop, *names)
     assert sorted((row.delivery_id, row.order_no) for row in read.collect()) == [
         (f"2026-03-02-{names[0]}", "a"), (f"2026-03-02-{names[0]}", "b"),
         (f"2026-03-02-{names[1]}", "a"), (f"2026-03-02-{names[1]}", "b"),
