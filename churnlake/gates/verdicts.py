@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Literal
 
 from churnlake.contract.schema import WEEKDAYS
-from churnlake.gates.numbers import Kind, Numbers, Scale, about, columns_with, kind_of, named, with_derived
+from churnlake.gates.numbers import FAMILIES, Kind, Numbers, Scale, about, columns_with, kind_of, named, with_derived
 from churnlake.gates.outlook import Outlook, back, counting_noise, look_out, normal, onto
 
 HISTORY = 60
@@ -39,11 +39,12 @@ _BY_FACTOR = (Scale.COUNT, Scale.FACTOR)
 
 
 class Level(StrEnum):
-    """What a gate says of a number."""
+    """What a gate says of a number; failed: it could not say, which is a no."""
 
     USUAL = "usual"
     UNUSUAL = "unusual"
     BROKEN = "broken"
+    FAILED = "failed"
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ class Judged:
 
     @property
     def broken(self) -> tuple[Verdict, ...]:
-        return tuple(one for one in self.verdicts if one.level is Level.BROKEN)
+        return tuple(one for one in self.verdicts if one.level in (Level.BROKEN, Level.FAILED))
 
     @property
     def unusual(self) -> tuple[Verdict, ...]:
@@ -96,14 +97,26 @@ class Judged:
 def judge(night: Night, earlier: Sequence[Night], rules: Rules) -> Judged:
     """Holds a night's numbers against earlier slots, oldest first; later ones and unusual days are left out."""
     history = [one for one in earlier if one.slot < night.slot and one.slot not in rules.unusual][-HISTORY:]
-    complete = replace(night, numbers=with_derived(night.numbers, [one.numbers for one in history]))
-    if rules.sensitivity == "off":
-        return Judged(complete, ())
-    if len(history) < LEARNING:
-        return Judged(complete, (), learning=len(history))
-    pasts = [past for name in _judged_names(complete, history, rules) if (past := _past(name, complete, history))]
+    try:
+        complete = replace(night, numbers=with_derived(night.numbers, [one.numbers for one in history]))
+        if rules.sensitivity == "off":
+            return Judged(complete, ())
+        if len(history) < LEARNING:
+            return Judged(complete, (), learning=len(history))
+        return Judged(complete, _verdicts(complete, history, rules))
+    except Exception as problem:  # noqa: BLE001 - whatever fails in a check, the answer is no
+        return Judged(night, (_failed("gates", FAMILIES[0], problem),))
+
+
+def _verdicts(night: Night, history: Sequence[Night], rules: Rules) -> tuple[Verdict, ...]:
+    """A verdict on every number that has a past, all of them at one chance of a false alarm."""
+    pasts = [past for name in _judged_names(night, history, rules) if (past := _past(name, night, history))]
     chance = CHANCE[rules.sensitivity] / max(len(pasts) * rules.sources, 1)
-    return Judged(complete, tuple(_guarded(past, complete, rules, chance) for past in pasts))
+    return tuple(_guarded(past, night, rules, chance) for past in pasts)
+
+
+def _failed(name: str, family: str, problem: Exception) -> Verdict:
+    return Verdict(name, family, Level.FAILED, f"unknown: the check itself failed ({problem!r})", "a check that works")
 
 
 def judge_in_order(nights: Sequence[Night], earlier: Sequence[Night], rules: Rules) -> list[Judged]:
@@ -159,9 +172,7 @@ def _guarded(past: _Past, night: Night, rules: Rules, chance: float) -> Verdict:
     try:
         return _verdict(past, night, rules, chance)
     except Exception as problem:  # noqa: BLE001 - whatever fails in a check, the answer is no
-        return Verdict(
-            past.name, past.kind.family, Level.BROKEN, f"the check itself failed: {problem!r}", "a check that works"
-        )
+        return _failed(past.name, past.kind.family, problem)
 
 
 @dataclass(frozen=True)
@@ -228,14 +239,20 @@ def _away(kind: Kind, expected: float, reach: float, difference: float) -> tuple
 
 
 def _expectation(past: _Past, night: Night, typical: float, shown: _Range) -> str:
+    is_share = past.kind.scale is Scale.POINTS
     low, high = (spell(past.kind, end) for end in (shown.low, shown.high))
-    floor = past.kind.scale is Scale.POINTS and shown.low <= 0
-    if math.isinf(shown.low) or floor:
-        span = f"at most {high}" if not math.isinf(shown.high) else "anything"
-    elif math.isinf(shown.high) or (past.kind.scale is Scale.POINTS and shown.high >= 1):
-        span = f"at least {low}"
-    else:
-        span = f"{low} to {high}"
+    match (
+        math.isinf(shown.low) or (is_share and shown.low <= 0),
+        math.isinf(shown.high) or (is_share and shown.high >= 1),
+    ):
+        case (True, True):
+            span = "anything"
+        case (True, False):
+            span = f"at most {high}"
+        case (False, True):
+            span = f"at least {low}"
+        case _:
+            span = f"{low.removesuffix(past.kind.unit).rstrip()} to {high}"
     day = WEEKDAYS[night.slot.weekday()]
     return f"{span}; about {spell(past.kind, typical)} for a {day}, from {len(past.values)} earlier slots"
 
