@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from datetime import date
 
-from churnlake.ledger import Delivery
+from churnlake.ledger import Delivery, current_versions
 
 _DIGITS = 12
 
@@ -12,11 +12,14 @@ _DIGITS = 12
 def fingerprint(
     deliveries: Iterable[Delivery], business_date: date, contract_digest: str, model_digest: str, revision: str
 ) -> str:
-    """`deliveries:... contract:... model:... code:...`. Deliveries that became known after the date do not count."""
+    """`deliveries:... contract:... model:... code:...`.
+
+    Of each slot the version counts that was in force on the date: what became known later, a correction as well,
+    changes nothing of what the date was made of.
+    """
+    then = [one for one in deliveries if one.state == "ingested" and one.known_date <= business_date]
     known = sorted(
-        (one.source, one.slot.isoformat(), one.sha256, one.known_date.isoformat())
-        for one in deliveries
-        if one.state == "ingested" and one.known_date <= business_date
+        (one.source, one.slot.isoformat(), one.sha256, one.known_date.isoformat()) for one in current_versions(then)
     )
     data = hashlib.sha256(repr(known).encode()).hexdigest()[:_DIGITS]
     return f"deliveries:{data} contract:{contract_digest[:_DIGITS]} model:{model_digest[:_DIGITS]} code:{revision}"

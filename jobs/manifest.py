@@ -1,15 +1,16 @@
 """Which deliveries a business date takes: found, inspected and judged before any of them is read by Spark."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 from churnlake import calendar
 from churnlake.calendar import DayRange
 from churnlake.contract.schema import Contract, Source
-from churnlake.deliveries import File, Layout, find_files, inspect
+from churnlake.deliveries import File, Inspected, Layout, digest_of, find_files, inspect, unready
 from churnlake.errors import DataRefusedError
-from churnlake.ledger import CheckResult, Delivery, Found
+from churnlake.ledger import CheckResult, Delivery, Found, current_versions, taken_files
 
 WAITING_STEP = "deliver it, or declare the day closed in the contract; the next run takes it up"
 
@@ -31,85 +32,186 @@ class Manifest:
     checks: tuple[CheckResult, ...]
 
 
+@dataclass
+class _Findings:
+    """What the files of a date told, source by source."""
+
+    new: list[Arrival] = field(default_factory=list)
+    missing: list[tuple[str, date]] = field(default_factory=list)
+    checks: list[CheckResult] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Slots:
+    """The slots of one source as a date sees them: the files there, and the version of each that is in force.
+
+    `oldest` is the first slot that is still read; `versions` counts those that each slot has had.
+    """
+
+    source: Source
+    files: tuple[File, ...]
+    current: Mapping[date, Delivery]
+    versions: Counter[date]
+    oldest: date
+
+    @classmethod
+    def seen(cls, contract: Contract, name: str, held: Iterable[Delivery], business_date: date) -> "_Slots":
+        source, starts_on = contract.sources[name], contract.calendar.starts_on
+        taken = [one for one in taken_files(held) if one.source == name]
+        files = tuple(one for one in find_files(contract, name) if starts_on <= one.slot <= business_date)
+        oldest = calendar.given_up_before(business_date, source.max_late_days) if taken else starts_on
+        current = {one.slot: one for one in current_versions(taken)}
+        return cls(source, files, current, Counter(one.slot for one in taken), oldest)
+
+    @property
+    def readable(self) -> Iterator[File]:
+        return (file for file in self.files if file.slot >= self.oldest)
+
+
 def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: date, sealed: date | None) -> Manifest:
     """The deliveries that `business_date` takes in, given those the lake holds already.
 
     Raises:
-        DataRefusedError: Files cannot be used, or bytes that were taken in have changed; all are named together.
+        DataRefusedError: Files cannot be used; all are named together.
     """
-    new: list[Arrival] = []
-    missing: list[tuple[str, date]] = []
-    checks: list[CheckResult] = []
-    problems: list[str] = []
-    for name, source in contract.sources.items():
-        ingested = {
-            delivery.slot: delivery for delivery in held if delivery.source == name and delivery.state == "ingested"
-        }
-        files = [
-            file for file in find_files(contract, name) if contract.calendar.starts_on <= file.slot <= business_date
-        ]
-        oldest = (
-            calendar.given_up_before(business_date, source.max_late_days) if ingested else contract.calendar.starts_on
-        )
-        for file in files:
-            if file.slot < oldest:
-                checks += [_too_late(file, source)] if file.slot not in ingested else []
-            else:
-                closed = file.slot not in ingested and source.closed.covers(file.slot)
-                checks += [_on_closed_day(file)] if closed else []
-                new += _inspected(contract, file, ingested.get(file.slot), sealed, problems)
-        missing += [
-            (name, slot)
-            for slot in _missing(contract, source, business_date, {file.slot for file in files} | set(ingested))
-        ]
-    if problems:
+    sources = {name: _Slots.seen(contract, name, held, business_date) for name in contract.sources}
+    waiting = unready(contract, [file for slots in sources.values() for file in slots.readable])
+    found = _Findings()
+    for name, slots in sources.items():
+        found.checks += _too_late(contract, slots)
+        arrivals = [_arrival(contract, slots, file, sealed, found) for file in slots.readable if file not in waiting]
+        found.new += [arrival for arrival in arrivals if arrival is not None]
+        for file, why in waiting.items():
+            if file.source == name:
+                _note_unready(slots, file, why, found)
+        present = {file.slot for file in slots.files if file not in waiting} | set(slots.current)
+        found.missing += [(name, slot) for slot in _missing(contract, slots.source, business_date, present)]
+    found.problems += _stale_copies(found.new, sources)
+    if found.problems:
         raise DataRefusedError(
-            "deliveries cannot be used:\n  - " + "\n  - ".join(problems),
+            "deliveries cannot be used:\n  - " + "\n  - ".join(found.problems),
             next_step="repair or replace these files and run again; last scores stay",
         )
-    return Manifest(tuple(new), tuple(missing), tuple(checks))
+    return Manifest(tuple(found.new), tuple(found.missing), tuple(found.checks))
 
 
-def _inspected(
-    contract: Contract, file: File, ingested: Delivery | None, sealed: date | None, problems: list[str]
-) -> list[Arrival]:
-    report = inspect(contract.folder / file.path, contract.sources[file.source])
-    if ingested is not None and report.sha256 == ingested.sha256:
-        return []  # the same bytes again: nothing to do
-    if ingested is not None:
-        problems.append(
-            f"{file.path}: was taken in with other bytes (sha256 {ingested.sha256[:12]}..., "
-            f"now {report.sha256[:12]}...); put the first version back"
+def _arrival(contract: Contract, slots: _Slots, file: File, sealed: date | None, found: _Findings) -> Arrival | None:
+    """The file as a new delivery; None when its bytes are in already, or forbid using it."""
+    path, current = contract.folder / file.path, slots.current.get(file.slot)
+    try:
+        digest = digest_of(path)
+    except OSError:
+        digest = None  # inspecting it tells why
+    if current is not None and digest is not None and digest.sha256 == current.sha256:
+        return None
+    report = inspect(path, slots.source, digest)
+    found.problems += [f"{file.path}: {problem}" for problem in report.problems]
+    found.checks += _drift_checks(slots.source, file, report)
+    if current is None and slots.source.closed.covers(file.slot):
+        found.checks.append(_on_closed_day(file))
+    if report.problems:
+        return None
+    delivery_id = report.delivery_id(file.slot, slots.versions[file.slot] + 1)
+    new = Found(
+        file.source, delivery_id, file.path, report.bytes, report.sha256, file.slot, file.slot,
+        calendar.known_date(file.slot, sealed), corrects=None if current is None else current.delivery_id,
+    )  # fmt: skip
+    return Arrival(new, report.layout)
+
+
+def _stale_copies(new: Sequence[Arrival], sources: Mapping[str, _Slots]) -> Iterator[str]:
+    """A day's file delivered again under another day's name: byte for byte the same is no chance."""
+    replaced = {(one.found.source, one.found.slot) for one in new}
+    owners = {
+        (name, one.sha256): (slot, one.path)
+        for name, slots in sources.items()
+        for slot, one in slots.current.items()
+        if (name, slot) not in replaced
+    }
+    for found in (one.found for one in new):
+        slot, path = owners.setdefault((found.source, found.sha256), (found.slot, found.path))
+        if slot != found.slot:
+            yield f"{found.path}: has the same bytes as {path}: it is a stale copy; deliver the day's own file"
+
+
+def redigest(contract: Contract, arrivals: Iterable[Arrival]) -> None:
+    """Reads the files once more, after they were used: what was used must be what was frozen.
+
+    Raises:
+        DataRefusedError: Files have other bytes than when they were frozen; all are named with both digests.
+    """
+    problems = [problem for one in arrivals if (problem := _changed(contract, one.found))]
+    if problems:
+        raise DataRefusedError(
+            "deliveries changed while they were read:\n  - " + "\n  - ".join(problems),
+            next_step="wait until they are written and run again; last scores stay",
         )
-        return []
-    problems += [f"{file.path}: {problem}" for problem in report.problems]
-    known = calendar.known_date(file.slot, sealed)
-    found = Found(
-        file.source, report.delivery_id(file.slot), file.path, report.bytes, report.sha256, file.slot, file.slot, known
-    )
-    return [Arrival(found, report.layout)]
+
+
+def _changed(contract: Contract, found: Found) -> str | None:
+    try:
+        now = digest_of(contract.folder / found.path)
+    except OSError as problem:
+        return f"{found.path}: sha256 was {found.sha256}; now it cannot be read ({problem.strerror or problem})"
+    return None if now.sha256 == found.sha256 else f"{found.path}: sha256 was {found.sha256}, is {now.sha256}"
 
 
 def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date) -> str | None:
-    """What the date still waits for, in words; None when nothing. Looks at names only, reads no file."""
+    """What the date still waits for, in words; None when nothing. Looks at names and times only, reads no file."""
+    sources = {name: _Slots.seen(contract, name, held, business_date) for name in contract.sources}
+    came = [file for slots in sources.values() for file in slots.readable if file.slot not in slots.current]
+    waiting = unready(contract, came)
     waited = []
-    for name, source in contract.sources.items():
-        present = {delivery.slot for delivery in held if delivery.source == name and delivery.state == "ingested"}
-        present |= {file.slot for file in find_files(contract, name)}
-        waited += [
-            (name, slot) for slot in _missing(contract, source, business_date, present) if source.on_missing == "wait"
-        ]
+    for name, slots in sources.items():
+        why = {file.slot: told for file, told in waiting.items() if file.source == name}
+        present = {file.slot for file in slots.files if file not in waiting} | set(slots.current)
+        if slots.source.on_missing == "wait":
+            missing = _missing(contract, slots.source, business_date, present)
+            waited += [_waited(name, slots.source, slot, why.get(slot)) for slot in missing]
     if not waited:
         return None
-    named = ", ".join(f"{contract.sources[name].path.format(business_date=slot)} ({name})" for name, slot in waited[:5])
     count = f"{len(waited)} missing file{'s' if len(waited) > 1 else ''}"
-    return f"{business_date} waits for {count}: {named}{' ...' if len(waited) > 5 else ''}"
+    return f"{business_date} waits for {count}: {', '.join(waited[:5])}{' ...' if len(waited) > 5 else ''}"
+
+
+def _waited(name: str, source: Source, slot: date, why: str | None) -> str:
+    return f"{source.path.format(business_date=slot)} ({name}{f', {why}' if why else ''})"
 
 
 def _missing(contract: Contract, source: Source, business_date: date, present: set[date]) -> list[date]:
     oldest = max(contract.calendar.starts_on, calendar.given_up_before(business_date, source.max_late_days))
     due = calendar.due_slots(DayRange(oldest, business_date), source.closed.covers)
     return [slot for slot in due if slot not in present]
+
+
+def _note_unready(slots: _Slots, file: File, why: str, found: _Findings) -> None:
+    """A file that is not whole has not come yet. Where the date waits for it, it began to change only just now."""
+    due = file.slot not in slots.current and not slots.source.closed.covers(file.slot)
+    if due and slots.source.on_missing == "wait":
+        found.problems.append(f"{file.path}: {why}: wait for it, then run again")
+        return
+    found.checks.append(
+        CheckResult(
+            "floor", file.source, f"unready.{file.slot}", "warning", False, f"{file.path} {why} and was left alone",
+            "a file that nobody writes any more; a later run takes it up",
+        )
+    )  # fmt: skip
+
+
+def _drift_checks(source: Source, file: File, report: Inspected) -> list[CheckResult]:
+    """One check for each kind of difference that the contract lets pass."""
+    told: dict[str, list[str]] = {}
+    for drift in report.drift:
+        told.setdefault(drift.kind, []).append(drift.told)
+    return [
+        CheckResult(
+            "drift", file.source, f"{kind}.{file.slot}",
+            "warning" if getattr(source.drift, kind) == "warn" else "info", False,
+            f"{file.path}: {'; '.join(sentences)}", "the columns of the contract, as they stand there",
+        )
+        for kind, sentences in told.items()
+    ]  # fmt: skip
 
 
 def _on_closed_day(file: File) -> CheckResult:
@@ -121,9 +223,23 @@ def _on_closed_day(file: File) -> CheckResult:
     )  # fmt: skip
 
 
-def _too_late(file: File, source: Source) -> CheckResult:
-    return CheckResult(
-        "floor", file.source, f"too_late.{file.slot}", "warning", False,
-        f"{file.path} came more than {source.max_late_days} days late and was refused",
-        "deliveries within max_late_days; raise it in the contract and rebuild to take the file in",
-    )  # fmt: skip
+def _too_late(contract: Contract, slots: _Slots) -> Iterator[CheckResult]:
+    """Files of days that were given up, new or of another size than what was taken in; nothing else of them is read."""
+    for file in slots.files:
+        current = slots.current.get(file.slot)
+        if file.slot >= slots.oldest:
+            continue
+        days, size = slots.source.max_late_days, (contract.folder / file.path).stat().st_size
+        if current is None:
+            told = f"{file.path} came more than {days} days late and was refused"
+        elif size != current.bytes:
+            told = (
+                f"{file.path} changed more than {days} days late ({current.bytes:,} bytes, now {size:,}) "
+                "and stays as it was taken in"
+            )
+        else:
+            continue
+        yield CheckResult(
+            "floor", file.source, f"too_late.{file.slot}", "warning", False, told,
+            "deliveries within max_late_days; raise it in the contract and rebuild to take the file in",
+        )  # fmt: skip

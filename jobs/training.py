@@ -15,7 +15,7 @@ from churnlake.calendar import DayRange, Schedule
 from churnlake.contract import Contract, load_contract
 from churnlake.errors import ModelRefusedError
 from churnlake.features import build_catalogue
-from churnlake.ledger import Delivery, Lane, Ledger, Run
+from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
 from jobs.features import KEYS, Tiles, features_at, population_at
@@ -91,10 +91,13 @@ def _train(app: Application, run: Run) -> None:
 
 
 def settled_slots(contract: Contract, deliveries: Sequence[Delivery], as_of: date) -> dict[date, date]:
-    """For each due slot up to `as_of` the date on which all its sources were settled."""
+    """For each due slot up to `as_of` the date on which all its sources were settled, by the first version of each."""
     settled: dict[date, date] = {}
     for name, source in contract.sources.items():
-        came = {one.slot: one.known_date for one in deliveries if one.source == name and one.state == "ingested"}
+        came: dict[date, date] = {}
+        for one in taken_files(deliveries):
+            if one.source == name:
+                came[one.slot] = min(one.known_date, came.get(one.slot, one.known_date))
         for slot in calendar.due_slots(DayRange(contract.calendar.starts_on, as_of), source.closed.covers):
             on = calendar.settled_on(came.get(slot), slot, source.max_late_days)
             settled[slot] = max(on, settled.get(slot, on))

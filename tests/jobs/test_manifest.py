@@ -8,7 +8,7 @@ import pytest
 from churnlake.contract import Contract, load_contract
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import Delivery
-from jobs.manifest import take_manifest, waits_for
+from jobs.manifest import redigest, take_manifest, waits_for
 
 SHOP = """
 contract = { name = "shop", timezone = "UTC", currency = "GBP" }
@@ -21,6 +21,7 @@ path = "in box/{business_date}.csv"
 closed = { dates = ["2011-02-03"] }
 max_late_days = 5
 on_missing = "wait"
+ready = { stable_seconds = 0 }
 types = { id = "text", at = "timestamp" }
 columns = { customer_id = "id", event_ts = "at" }
 """
@@ -40,19 +41,29 @@ def shop(tmp_path: Path) -> Contract:
     return load_contract(tmp_path / "contract.toml")
 
 
-def deliver(shop: Contract, number: int, rows: str = "7,2011-02-01\n") -> str:
+def deliver(shop: Contract, number: int, rows: str | None = None) -> str:
     """Puts the file of a day in its place; returns its sha256."""
-    text = f"id,at\n{rows}"
+    text = f"id,at\n{rows or f'7,{day(number)}'}\n"
     (shop.folder / "in box" / f"{day(number)}.csv").write_text(text)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def held(number: int, sha256: str, state: str = "ingested") -> Delivery:
-    """What the ledger knows of the file of a day."""
+def held(
+    number: int,
+    sha256: str,
+    state: str = "ingested",
+    *,
+    version: int = 1,
+    corrects: str | None = None,
+    size: int = 19,
+) -> Delivery:
+    """What the ledger knows of the file of a day; `corrects` is the sha256 of its first version."""
     slot = day(number)
+    before = None if corrects is None else f"{slot}-{corrects[:16]}"
+    suffix = "" if version == 1 else f"-{version}"
     return Delivery(
-        "sales", f"{slot}-{sha256[:16]}", f"in box/{slot}.csv", 1, sha256, slot, slot, slot,
-        contract="shop", run_id="r", state=state, counts={},
+        "sales", f"{slot}-{sha256[:16]}{suffix}", f"in box/{slot}.csv", size, sha256, slot, slot, slot,
+        contract="shop", run_id="r", state=state, counts={}, corrects=before,
     )  # type: ignore[arg-type]  # fmt: skip
 
 
@@ -83,18 +94,123 @@ def test_a_file_frozen_by_a_killed_run_is_taken_again(shop: Contract) -> None:
     assert arrival.found.delivery_id == f"2011-02-01-{sha256[:16]}"
 
 
-def test_p5_changed_bytes_of_an_ingested_day_are_refused_by_name(shop: Contract) -> None:
-    """What was known stays known: other bytes under the same day stop the night and name the file and both digests."""
-    before = deliver(shop, 1)
-    after = deliver(shop, 1, "8,2011-02-01\n")
-    with pytest.raises(DataRefusedError) as caught:
-        take_manifest(shop, [held(1, before)], day(1), None)
-    assert str(caught.value) == (
-        "deliveries cannot be used:\n"
-        f"  - in box/2011-02-01.csv: was taken in with other bytes (sha256 {before[:12]}..., now {after[:12]}...); "
-        "put the first version back\n"
-        "  next: repair or replace these files and run again; last scores stay"
+def test_p5_other_bytes_of_an_ingested_day_correct_it(shop: Contract) -> None:
+    """The new version names the one it replaces, keeps its day, and is known from the first date that is not sealed."""
+    before, after = deliver(shop, 1), deliver(shop, 1, "8,2011-02-01")
+    (arrival,) = take_manifest(shop, [held(1, before)], day(3), sealed=day(2)).new
+    assert arrival.found.delivery_id == f"2011-02-01-{after[:16]}-2"
+    assert arrival.found.corrects == f"2011-02-01-{before[:16]}"
+    assert (arrival.found.slot, arrival.found.known_date) == (day(1), day(3))
+
+
+def test_p5_bytes_that_come_back_are_a_version_of_their_own(shop: Contract) -> None:
+    """First version, second, first again: the third has an id of its own and corrects the second."""
+    first, second = deliver(shop, 1, "8,2011-02-01"), deliver(shop, 1, "9,2011-02-01")
+    versions = [held(1, first), held(1, second, version=2, corrects=first)]
+    assert take_manifest(shop, versions, day(1), None).new == ()
+    deliver(shop, 1, "8,2011-02-01")
+    (third,) = take_manifest(shop, versions, day(1), None).new
+    assert third.found.delivery_id == f"2011-02-01-{first[:16]}-3"
+    assert third.found.corrects == f"2011-02-01-{second[:16]}-2"
+
+
+def test_a_frozen_correction_keeps_its_id_and_a_replaced_one_gives_it_up(shop: Contract) -> None:
+    """A run taken up again finds the same delivery; other bytes under it are another one, for the same version."""
+    first, second = deliver(shop, 1), deliver(shop, 1, "8,2011-02-01")
+    versions = [held(1, first), held(1, second, "frozen", version=2, corrects=first)]
+    assert [one.found.delivery_id for one in take_manifest(shop, versions, day(1), None).new] == [
+        versions[1].delivery_id
+    ]
+    third = deliver(shop, 1, "9,2011-02-01")
+    (arrival,) = take_manifest(shop, versions, day(1), None).new
+    assert arrival.found.delivery_id == f"2011-02-01-{third[:16]}-2"
+    assert arrival.found.corrects == f"2011-02-01-{first[:16]}"
+
+
+def test_a_stale_copy_of_another_day_is_refused_by_name(shop: Contract) -> None:
+    """The bytes of another day, in the lake or beside it, are no delivery of this one."""
+    first = deliver(shop, 1)
+    deliver(shop, 2, f"7,{day(1)}")
+    for versions in ([held(1, first)], []):
+        with pytest.raises(DataRefusedError) as caught:
+            take_manifest(shop, versions, day(2), None)
+        assert caught.value.message.endswith(
+            "in box/2011-02-02.csv: has the same bytes as in box/2011-02-01.csv: it is a stale copy; "
+            "deliver the day's own file"
+        )
+
+
+def test_two_days_that_were_swapped_can_be_put_right(shop: Contract) -> None:
+    """Each has the bytes that the other had before, and none is a copy of what is there now."""
+    first, second = deliver(shop, 1), deliver(shop, 2)
+    manifest = take_manifest(shop, [held(1, second), held(2, first)], day(2), None)
+    assert [(one.found.slot, one.found.sha256) for one in manifest.new] == [(day(1), first), (day(2), second)]
+
+
+def test_a_file_that_changes_after_it_was_given_up_stays_as_it_was_taken_in(shop: Contract) -> None:
+    """Nothing of it is read; another size alone is a warning that says what to do."""
+    first = deliver(shop, 1)
+    assert take_manifest(shop, [held(1, first)], day(7), day(6)).checks == ()
+    deliver(shop, 1, "88888,2011-02-01")
+    (check,) = take_manifest(shop, [held(1, first)], day(7), day(6)).checks
+    assert (check.name, check.severity, check.passed) == ("too_late.2011-02-01", "warning", False)
+    assert check.observed == (
+        "in box/2011-02-01.csv changed more than 5 days late (19 bytes, now 23) and stays as it was taken in"
     )
+
+
+def test_a_file_that_somebody_writes_has_not_come_yet(tmp_path: Path, shop: Contract) -> None:
+    """It is waited for by name; where nothing waits, a warning shows it and a later run takes it up."""
+    (tmp_path / "contract.toml").write_text(SHOP.replace("{ stable_seconds = 0 }", '"marker"'))
+    marked = load_contract(tmp_path / "contract.toml")
+    deliver(marked, 1)
+    assert waits_for(marked, [], day(1)) == (
+        "2011-02-01 waits for 1 missing file: in box/2011-02-01.csv (sales, has no marker (2011-02-01.csv.done))"
+    )
+    with pytest.raises(DataRefusedError, match=r"2011-02-01\.csv: has no marker .*: wait for it, then run again"):
+        take_manifest(marked, [], day(1), None)
+    first = deliver(marked, 1, "8,2011-02-01")
+    (check,) = take_manifest(marked, [held(1, "aa")], day(1), None).checks
+    assert (check.name, check.severity) == ("unready.2011-02-01", "warning")
+    (tmp_path / "in box" / "2011-02-01.csv.done").touch()
+    assert waits_for(marked, [], day(1)) is None
+    assert [one.found.sha256 for one in take_manifest(marked, [], day(1), None).new] == [first]
+
+
+def test_drift_that_the_contract_lets_pass_is_shown(tmp_path: Path, shop: Contract) -> None:
+    """Accepted differences are recorded, those to be warned of are warnings; both name the file and what differs."""
+    (tmp_path / "contract.toml").write_text(f'{SHOP}drift = {{ extra = "warn" }}\n')
+    lenient = load_contract(tmp_path / "contract.toml")
+    (tmp_path / "in box" / "2011-02-01.csv").write_text("at,id,note\n2011-02-01,7,x\n")
+    manifest = take_manifest(lenient, [], day(1), None)
+    assert [(field.name, field.column) for field in manifest.new[0].layout] == [
+        ("at", "at"),
+        ("id", "id"),
+        ("note", None),
+    ]
+    assert [(one.kind, one.name, one.severity, one.passed, one.observed) for one in manifest.checks] == [
+        (
+            "drift", "extra.2011-02-01", "warning", False,
+            "in box/2011-02-01.csv: column 'note' is not in the contract; known: id, at",
+        ),
+        (
+            "drift", "reordered.2011-02-01", "info", False,
+            "in box/2011-02-01.csv: columns are in another order: at, id; the contract says id, at",
+        ),
+    ]  # fmt: skip
+
+
+def test_a_file_that_changed_since_it_was_frozen_is_refused_with_both_digests(shop: Contract) -> None:
+    """What was read is what was frozen, or the night stops; a file that is gone says so."""
+    first = deliver(shop, 1)
+    manifest = take_manifest(shop, [], day(1), None)
+    redigest(shop, manifest.new)
+    second = deliver(shop, 1, "8,2011-02-01")
+    with pytest.raises(DataRefusedError, match=f"2011-02-01.csv: sha256 was {first}, is {second}"):
+        redigest(shop, manifest.new)
+    (shop.folder / "in box" / "2011-02-01.csv").unlink()
+    with pytest.raises(DataRefusedError, match="now it cannot be read"):
+        redigest(shop, manifest.new)
 
 
 def test_p5_a_late_file_is_known_from_the_first_night_that_can_use_it(shop: Contract) -> None:
