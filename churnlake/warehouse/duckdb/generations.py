@@ -20,7 +20,7 @@ from churnlake.tables import WAREHOUSE, Table, data_dictionary
 from churnlake.warehouse.duckdb.connection import building, exact_paths, quoted, sync
 from churnlake.warehouse.duckdb.loads import NOT_SCORED, SCORES
 from churnlake.warehouse.publications import Publications
-from churnlake.warehouse.records import Load, Row, as_load
+from churnlake.warehouse.records import Load, as_json, as_load
 
 LINK = "warehouse.duckdb"
 GENERATIONS = "generations"
@@ -36,11 +36,14 @@ LAYOUT = hashlib.sha256(f"1 {WAREHOUSE!r}".encode()).hexdigest()
 
 @dataclass(frozen=True)
 class State:
-    """All that a generation shows, as one transaction saw it. `newest` and `loads` are of current publications."""
+    """All that a generation shows, as one transaction saw it. `newest` and `loads` are of current publications.
+
+    `documents` are rows as JSON lists by table, several for one: they are many, and DuckDB reads them faster.
+    """
 
     contracts: tuple[str, ...]
     loads: tuple[Load, ...]
-    documents: Mapping[str, Sequence[Row]]
+    documents: Mapping[str, Sequence[str]]
 
     def files(self, root: Path, view: str, contract: str | None) -> list[Path]:
         """The files behind a view, for all contracts or one."""
@@ -113,27 +116,28 @@ def _state(connection: sqlite3.Connection) -> State:
     taken = tuple(as_load(row) for row in connection.execute(_TAKEN_IN_SQL))
     known = connection.execute("SELECT DISTINCT contract FROM current ORDER BY contract")
     state = State(tuple(row["contract"] for row in known), loads, {})
-    documents: dict[str, Sequence[Row]] = {
-        "publications": [dict(row) for row in connection.execute(_PUBLICATIONS_SQL)],
+    features = map(json.loads, _documents(connection, "data_dictionary", state.newest()))
+    documents: dict[str, Sequence[str]] = {
+        "publications": [as_json([dict(row) for row in connection.execute(_PUBLICATIONS_SQL)])],
         "run_quality": _documents(connection, "run_quality", loads),
         "deliveries": _documents(connection, "deliveries", taken),
         "quarantine_reasons": _documents(connection, "quarantine_reasons", taken),
         "definition": _documents(connection, "definition", state.newest()),
         "models": _documents(connection, "models", state.newest()),
         "data_dictionary": [
-            *data_dictionary(WAREHOUSE.values()),
+            as_json(data_dictionary(WAREHOUSE.values())),
             # Columns are described by this code alone; a load may have been made by an older one.
-            *(row for row in _documents(connection, "data_dictionary", state.newest()) if row["contract"] is not None),
+            *(as_json([row for row in rows if row["contract"] is not None]) for rows in features),
         ],
     }
     return State(state.contracts, loads, documents)
 
 
-def _documents(connection: sqlite3.Connection, table: str, loads: Sequence[Load]) -> list[Row]:
-    """The rows of the loads' documents. A load of an older Churnlake has none of a table that came later."""
+def _documents(connection: sqlite3.Connection, table: str, loads: Sequence[Load]) -> list[str]:
+    """The loads' documents. A load of an older Churnlake has none of a table that came later."""
     query = "SELECT rows FROM document WHERE load_id = ? AND table_name = ?"
     found = (connection.execute(query, (load.load_id, table)).fetchone() for load in loads)
-    return [row for document in found if document is not None for row in json.loads(document["rows"])]
+    return [document["rows"] for document in found if document is not None]
 
 
 def _build(root: Path, number: int, state: State) -> None:
@@ -178,8 +182,8 @@ def _show(root: Path, number: int) -> None:
 
 def _fill(connection: duckdb.DuckDBPyConnection, root: Path, state: State) -> None:
     connection.execute("CREATE SCHEMA churn")
-    for name, rows in state.documents.items():
-        _create_table(connection, WAREHOUSE[name], rows)
+    for name, documents in state.documents.items():
+        _create_table(connection, WAREHOUSE[name], documents)
     for view in VIEWS_OF_FILES:
         _create_file_view(connection, "churn", view, state.files(root, view, None))
     for contract in state.contracts:
@@ -202,12 +206,13 @@ def _fill_contract(connection: duckdb.DuckDBPyConnection, root: Path, state: Sta
         )
 
 
-def _create_table(connection: duckdb.DuckDBPyConnection, table: Table, rows: Sequence[Row]) -> None:
+def _create_table(connection: duckdb.DuckDBPyConnection, table: Table, documents: Sequence[str]) -> None:
     columns = ", ".join(f"{column.name} {column.type}" for column in table.columns)
     connection.execute(f"CREATE TABLE churn.{table.name} ({columns})")
     shape = json.dumps([{column.name: column.type for column in table.columns}])
-    insert = f"INSERT INTO churn.{table.name} SELECT unnest(from_json(?, ?), recursive := true)"
-    connection.execute(insert, [json.dumps(rows), shape])
+    insert = f"""INSERT INTO churn.{table.name} SELECT unnest(from_json(document, ?), recursive := true)
+        FROM (SELECT unnest(?::VARCHAR[]) AS document)"""  # noqa: S608 - the registry's own name
+    connection.execute(insert, [shape, list(documents)])
 
 
 def _create_file_view(connection: duckdb.DuckDBPyConnection, schema: str, view: str, files: Sequence[Path]) -> None:
