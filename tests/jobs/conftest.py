@@ -24,6 +24,7 @@ role = "events"
 path = "orders/{business_date}.csv"
 max_late_days = 10
 max_early_days = 0
+ready = { stable_seconds = 0 }
 ignore = [{ when = "customer IS NULL", reason = "anonymous" }]
 duplicates = "drop"
 
