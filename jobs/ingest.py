@@ -21,6 +21,7 @@ from jobs import corrections, rows, tiles
 from jobs.application import CHECKOUT, Application, OpenStage
 from jobs.corrections import Withdrawal
 from jobs.expressions import expression_problems
+from jobs.gates import hold_against_history
 from jobs.lake import Lake, Slice
 from jobs.landing import read_landing
 from jobs.manifest import WAITING_STEP, Manifest, take_manifest, waits_for
@@ -106,7 +107,7 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
         deliveries, abandoned = _frozen(ledger.deliveries(name, source), mine)
         if deliveries or abandoned:
             batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source))
-            counts = _take_in(app, stage, batch, mine) if deliveries else _clear(app, batch)
+            counts = _take_in(app, stage, batch, mine, sealed) if deliveries else clear(app, batch)
             ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
             ledger.forget_frozen(name, source, [one.delivery_id for one in abandoned])
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
@@ -130,7 +131,7 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
 
 
 def _take_in(
-    app: Application, stage: OpenStage, batch: Batch, layouts: Mapping[str, Layout]
+    app: Application, stage: OpenStage, batch: Batch, layouts: Mapping[str, Layout], sealed: date | None
 ) -> dict[str, dict[str, Any]]:
     """Lands, classifies, judges and writes a batch; returns each delivery's account."""
     lake, contract, source = app.lake, app.contract, batch.source
@@ -148,6 +149,7 @@ def _take_in(
         counts = accounts(counted, [one.delivery_id for one in batch.deliveries])
         stage.say(f"{source}: checking")
         _gate(app, batch, classified)
+        hold_against_history(app, batch, classified, sealed)
         stage.say(f"{source}: writing facts and tiles")
         written = _write(lake, contract, batch, classified, raw, _places(batch, counted))
         app.reach("ingest.typed")
@@ -157,7 +159,7 @@ def _take_in(
         counts[delivery_id]["withdrawn"] = withdrawn
     checks = reconcile(source, landed.rows, counts, written)
     app.ledger.record_checks(batch.run_id, checks)
-    _refuse_unequal(checks)
+    refuse_unequal(checks)
     return counts
 
 
@@ -169,7 +171,7 @@ def classified_batch(contract: Contract, batch: Batch, raw: DataFrame) -> DataFr
     return rows.classify(landed, contract, batch.source, own_rules, batch.canonical.row_rules, before)
 
 
-def _clear(app: Application, batch: Batch) -> dict[str, dict[str, Any]]:
+def clear(app: Application, batch: Batch) -> dict[str, dict[str, Any]]:
     """Takes out what attempts that died had written of deliveries that are no more."""
     for table in (f"raw_{batch.source}", "quarantine", "events", "daily_activity", "daily_values", "known_customers"):
         if (version := app.lake.version(table)) is not None:
@@ -296,10 +298,11 @@ def reconcile(source: str, landed: int, counts: Mapping[str, Mapping[str, Any]],
         ("facts", written.facts, {"accepted": sums["accepted"], "withdrawn": withdrawn}),
         ("quarantine", written.quarantined, {"quarantined": sums["quarantined"], "taken back": written.taken_back}),
     ]
-    return [_adds_up(source, name, expected, parts) for name, expected, parts in pairs]
+    return [adds_up(source, name, expected, parts) for name, expected, parts in pairs]
 
 
-def _adds_up(source: str, name: str, expected: int, parts: Mapping[str, int]) -> CheckResult:
+def adds_up(source: str, name: str, expected: int, parts: Mapping[str, int]) -> CheckResult:
+    """The check that `expected` rows are the sum of their parts, told as a sum."""
     found = sum(parts.values())
     told = f"{found} = " + " + ".join(f"{number} {part}" for part, number in parts.items())
     return CheckResult("reconciliation", source, name, "critical", expected == found, told, str(expected))
@@ -309,11 +312,16 @@ def _size(count: int | Mapping[str, int]) -> int:
     return count if isinstance(count, int) else sum(count.values())
 
 
-def _refuse_unequal(checks: Sequence[CheckResult]) -> None:
+def refuse_unequal(checks: Sequence[CheckResult]) -> None:
+    """Stops where rows do not add up.
+
+    Raises:
+        ChurnlakeError: A reconciliation failed.
+    """
     unequal = [f"{one.source} {one.name}: {one.expected} expected, {one.observed}" for one in checks if not one.passed]
     if unequal:
         raise ChurnlakeError(
-            "ingest: rows do not add up: " + "; ".join(unequal),
+            "rows do not add up: " + "; ".join(unequal),
             next_step="nothing was published; report this with the run's folder",
         )
 

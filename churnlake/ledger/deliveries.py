@@ -147,19 +147,19 @@ class Deliveries(Database):
             return _select_deliveries(connection, *conditions)
 
     def record_measurements(self, contract: str, source: str, measured: Mapping[str, Mapping[str, float]]) -> None:
-        """Keep what was measured of deliveries: numbers by name, by delivery_id. Measured again, it is replaced."""
+        """Keep what was measured of deliveries: numbers by name, by delivery_id. What was measured before goes."""
         rows = [
             {"contract": contract, "source": source, "delivery_id": delivery_id, "name": name, "value": value}
             for delivery_id, numbers in measured.items()
             for name, value in numbers.items()
         ]
+        table = schema.measurement
         with self._writing() as connection:
-            for row in rows:
-                statement = insert(schema.measurement).values(row)
-                keys = ["contract", "source", "delivery_id", "name"]
-                connection.execute(
-                    statement.on_conflict_do_update(index_elements=keys, set_={"value": statement.excluded.value})
-                )
+            for delivery_id in measured:
+                key = (table.c.contract == contract) & (table.c.source == source) & (table.c.delivery_id == delivery_id)
+                connection.execute(sa.delete(table).where(key))
+            if rows:
+                connection.execute(sa.insert(table), rows)
 
     def measurements(self, contract: str, source: str) -> list[Measurement]:
         """What was measured of the source's files that were taken in, in order of slot and name."""
