@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any
@@ -13,7 +13,6 @@ from pyspark.sql import Row as SparkRow
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from churnlake.deliveries import Layout
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Run
 from churnlake.suites import Suite, read_suite
@@ -24,7 +23,7 @@ from jobs.expressions import expression_problems
 from jobs.gates import hold_against_history
 from jobs.lake import Lake, Slice
 from jobs.landing import read_landing
-from jobs.manifest import WAITING_STEP, Manifest, take_manifest, waits_for
+from jobs.manifest import WAITING_STEP, Arrival, Manifest, redigest, take_manifest, waits_for
 from jobs.quality import judge, refuse_critical
 from jobs.rows import Bucket, Place
 
@@ -101,13 +100,12 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     ledger.freeze_deliveries(name, run.run_id, [one.found for one in manifest.new])
     app.reach("ingest.frozen")
     stage.say(f"{len(manifest.new)} new files")
-    layouts = {(one.found.source, one.found.delivery_id): one.layout for one in manifest.new}
     for source in app.contract.sources:
-        mine = {delivery_id: layout for (of, delivery_id), layout in layouts.items() if of == source}
-        deliveries, abandoned = _frozen(ledger.deliveries(name, source), mine)
+        arrivals = [one for one in manifest.new if one.found.source == source]
+        deliveries, abandoned = _frozen(ledger.deliveries(name, source), arrivals)
         if deliveries or abandoned:
             batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source))
-            counts = _take_in(app, stage, batch, mine, sealed) if deliveries else clear(app, batch)
+            counts = _take_in(app, stage, batch, arrivals, sealed) if deliveries else clear(app, batch)
             ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
             ledger.forget_frozen(name, source, [one.delivery_id for one in abandoned])
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
@@ -116,8 +114,9 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     app.reach("ingest.recorded")
 
 
-def _frozen(held: Sequence[Delivery], new: Collection[str]) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
+def _frozen(held: Sequence[Delivery], arrivals: Sequence[Arrival]) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
     """The frozen deliveries of one source: the new ones, and those that an attempt left and that are no more."""
+    new = {one.found.delivery_id for one in arrivals}
     frozen = [one for one in held if one.state == "frozen"]
     taken = tuple(one for one in frozen if one.delivery_id in new)
     return taken, tuple(one for one in frozen if one.delivery_id not in new)
@@ -131,15 +130,17 @@ def _missing_checks(manifest: Manifest) -> list[CheckResult]:
 
 
 def _take_in(
-    app: Application, stage: OpenStage, batch: Batch, layouts: Mapping[str, Layout], sealed: date | None
+    app: Application, stage: OpenStage, batch: Batch, arrivals: Sequence[Arrival], sealed: date | None
 ) -> dict[str, dict[str, Any]]:
     """Lands, classifies, judges and writes a batch; returns each delivery's account."""
     lake, contract, source = app.lake, app.contract, batch.source
     if problems := expression_problems(app.spark, contract, source):
         raise ContractError(str(contract.path), problems)
     stage.say(f"{source}: landing {len(batch.deliveries)} files")
+    layouts = {one.found.delivery_id: one.layout for one in arrivals}
     landing = read_landing(app.spark, contract, batch.deliveries, layouts)
     landed = lake.replace(f"raw_{source}", landing, batch.landing, batch.run_id)
+    redigest(contract, arrivals)
     app.reach("ingest.landed")
     raw = lake.read(f"raw_{source}", landed.version)
     classified = classified_batch(contract, batch, raw).persist()

@@ -39,7 +39,7 @@ def read_landing(
     keyed = lines.join(F.broadcast(_file_keys(spark, contract, deliveries)), "file")
     names = [landed_column(name) for name in source.types]
     month = F.date_format("known_date", "yyyy-MM").alias("known_month")
-    hashed = _row_hash([*names, CORRUPT]).alias("row_hash")
+    hashed = row_hash([*names, CORRUPT]).alias("row_hash")
     return keyed.select("delivery_id", "slot", *map(quoted, names), CORRUPT, "position", hashed, "known_date", month)
 
 
@@ -52,7 +52,8 @@ def _spelt(path: Sequence[str]) -> str:
     return ".".join(f"`{part.replace('`', '``')}`" for part in path)
 
 
-def _row_hash(names: Sequence[str]) -> Column:
+def row_hash(names: Sequence[str]) -> Column:
+    """md5 over the columns of a row: the source's in the contract's order, then corrupt_record."""
     return F.md5(F.concat_ws(_UNIT_SEPARATOR, *(F.coalesce(quoted(name), F.lit(_ABSENT)) for name in names)))
 
 

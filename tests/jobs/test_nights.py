@@ -289,7 +289,8 @@ def test_the_ledger_accounts_for_every_row_and_customer(spark: SparkSession, fir
     counts = {name: stage.counts for name, stage in stages.items()}
     assert counts["ingest"] == {
         "files": 1, "raw": len(lines), "accepted": len(set(lines)) - 2, "ignored": {"anonymous": 1}, "unchanged": 0,
-        "quarantined": {"bad_type.price": 1}, "duplicate": len(lines) - len(set(lines)),
+        "quarantined": {"bad_type.price": 1}, "duplicate": len(lines) - len(set(lines)), "withdrawn": 0,
+        "defects": {"bad_type.price": 1, "ignored.anonymous": 1, "duplicate": len(lines) - len(set(lines))},
     }  # fmt: skip
     features, scored, published = (counts[name] for name in ("features", "score", "publish"))
     assert features["known"] == features["eligible"] + sum(features["excluded"].values())

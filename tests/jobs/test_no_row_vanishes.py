@@ -161,4 +161,4 @@ def test_p4_one_row_off_stops_the_night(lost: str) -> None:
     checks = ingest.reconcile("orders", 7 if lost == "raw" else 8, counts, written)
     assert [check.name for check in checks if not check.passed] == [lost]
     with pytest.raises(Exception, match=f"rows do not add up: orders {lost}: . expected, .*"):
-        ingest._refuse_unequal(checks)
+        ingest.refuse_unequal(checks)
