@@ -188,6 +188,9 @@ def _unknown_column(tree: exp.Expr, columns: Collection[str]) -> str | None:
     known = {name.lower() for name in columns}
     for column in tree.find_all(exp.Column):
         if column.table:
+            flat = "_".join(part.name for part in column.parts)
+            if flat.lower() in known:
+                return f"names the nested field {column.sql()!r}; in expressions its dots are underscores: write {flat}"
             return f"names the column {column.sql()!r} with a table; write only the column's name"
         if column.name.lower() not in known:
             return (

@@ -8,7 +8,17 @@ from typing import Any
 from pydantic import ValidationError
 
 from churnlake.contract.expressions import Expression, nearest, parse_expression
-from churnlake.contract.schema import COLUMN, CURRENCY, NAME, TYPE, Contract, FeatureRules, typed_column
+from churnlake.contract.schema import (
+    COLUMN,
+    CURRENCY,
+    DRIFT_WITHOUT_MEANING,
+    NAME,
+    TYPE,
+    Contract,
+    DriftRules,
+    FeatureRules,
+    typed_column,
+)
 from churnlake.errors import ContractError, UsageError
 
 COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
@@ -23,6 +33,9 @@ _SHAPES = {
     f"^({TYPE})$": f"one of {', '.join(COLUMN_TYPES)} (digits and decimals as needed)",
     f"^{CURRENCY}$": "three capital letters, such as 'GBP'",
 }
+
+# What the end of a file's name tells of its format; other ends tell nothing.
+_ENDINGS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
 
 # Canonical columns every events source must map; the rest is the contract's own choice.
 REQUIRED_COLUMNS = {"events": ("customer_id", "event_ts")}
@@ -83,7 +96,8 @@ def _sentence(error: Any) -> str:
         case "value_error":
             return f"{place}: {error['ctx']['error']}"
         case _:
-            return f"{place}: {_lowered(error['msg'])}{shown}"
+            choices = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
+            return f"{place}: {_lowered(error['msg'])}{shown}{nearest(str(given), choices)}"
 
 
 def _lowered(message: str) -> str:
@@ -155,7 +169,7 @@ def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
     typed, mapped = [typed_column(one) for one in _table(source, "types")], _table(source, "columns")
     texts = {f"ignore.{rule.get('reason')}": rule.get("when") for rule in _records(source, "ignore")}
     texts |= {f"columns.{column}": text for column, text in mapped.items()}
-    problems = []
+    problems = _format_problems(name, source)
     for place, text in texts.items():
         if isinstance(text, str):
             problems += _expression_problem(f"sources.{name}.{place}", text, typed)
@@ -166,6 +180,31 @@ def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
             for column in required
             if column not in mapped
         ]
+    return problems
+
+
+def _format_problems(name: str, source: dict[str, Any]) -> list[str]:
+    """Keys that mean nothing for the source's format, and a path that tells of another one."""
+    kind, path = source.get("format", "csv"), str(source.get("path"))
+    if kind not in DRIFT_WITHOUT_MEANING:
+        return []
+    problems = []
+    if kind != "csv" and "separator" in source:
+        problems.append(f"sources.{name}.separator: means nothing for {kind}; leave it out")
+    allowed = [key for key in DriftRules.model_fields if key not in DRIFT_WITHOUT_MEANING[kind]]
+    problems += [
+        f"sources.{name}.drift.{key}: means nothing for {kind}; leave it out; allowed: {', '.join(allowed)}"
+        for key in _table(source, "drift")
+        if key in DRIFT_WITHOUT_MEANING[kind]
+    ]
+    ending = Path(path.removesuffix(".gz")).suffix
+    if _ENDINGS.get(ending, kind) != kind:
+        problems.append(
+            f'sources.{name}.format: the path ends in {ending!r}; write format = "{_ENDINGS[ending]}" or correct the '
+            f"path; got {kind!r}"
+        )
+    if kind == "parquet" and path.endswith(".gz"):
+        problems.append(f"sources.{name}.path: a parquet file is packed inside and never .gz; got {path!r}")
     return problems
 
 

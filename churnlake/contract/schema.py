@@ -217,6 +217,10 @@ class Source(_Part):
         rest = path.replace("{business_date}", "")
         if "**" in rest or any(sign in rest for sign in "{}[]?\\"):
             raise ValueError(f"may hold * for any part of one name, but no ** ? [ ] {{ }} or backslash; got {path!r}")
+        if not path.isprintable() or {"", "."} & set(path.split("/")):
+            raise ValueError(f"must be plain names with / between: no empty one, no '.', nothing unseen; got {path!r}")
+        if path.rpartition("/")[2].startswith((".", "_")):
+            raise ValueError(f"must not begin a file's name with . or _: such files count as unfinished; got {path!r}")
         return path
 
     @field_validator("separator")

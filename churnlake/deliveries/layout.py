@@ -82,7 +82,7 @@ def loose(path: Path) -> Path:
 
 def _differences(claims: Sequence[_Claim], source: Source) -> Iterator[Drift]:
     expected = list(source.types)
-    present = [claim.column for claim in claims if claim.column is not None]
+    present = list(dict.fromkeys(claim.column for claim in claims if claim.column is not None))
     extra = list(dict.fromkeys(claim.path for claim in claims if claim.column is None))
     missing = [column for column in expected if column not in present]
     spelled = [".".join(path) for path in extra]

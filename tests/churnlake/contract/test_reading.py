@@ -55,7 +55,7 @@ def test_ten_mistakes_are_listed_at_once(write_shop: WriteShop) -> None:
         "calendar.clok: unknown key, did you mean 'clock'?; allowed: starts_on, clock, expected_by, max_catchup_days",
         (
             "sources.sales.closed.weekdays.0: must be 'monday', 'tuesday', 'wednesday', 'thursday', 'friday', "
-            "'saturday' or 'sunday'; got 'Sunday'"
+            "'saturday' or 'sunday'; got 'Sunday', did you mean 'sunday'?"
         ),
         "sources.sales.types.price: has more decimals than digits; write decimal(digits,decimals); got 'decimal(2,12)'",
         "churn.horizon_days: must be greater than or equal to 1; got 0",
@@ -204,6 +204,112 @@ def test_a_wrong_value_is_told_with_what_was_given_and_what_is_allowed(
     assert problems_of(write_shop(edit)) == [problem]
 
 
+TYPES = 'types = { id = "text", at = "timestamp", price = "decimal(12,2)", kind = "text" }'
+
+
+@pytest.mark.parametrize(
+    ("edits", "problems"),
+    [
+        (
+            [('role = "events"', 'role = "events"\nformat = "jsn"\nready = "markr"\nquarantine_days = 0')],
+            [
+                "sources.sales.format: must be 'csv', 'json' or 'parquet'; got 'jsn', did you mean 'json'?",
+                "sources.sales.ready: must be 'marker' or a table such as { stable_seconds = 2 }; got 'markr'",
+                "sources.sales.quarantine_days: must be greater than or equal to 1; got 0",
+            ],
+        ),
+        (
+            [
+                ('role = "events"', 'role = "events"\nformat = "parquet"\nseparator = ";"'),
+                ("[churn]", '[sources.sales.drift]\nreordered = "fail"\nextra = "ignore"\nmising = "fail"\n[churn]'),
+            ],
+            [
+                "sources.sales.drift.extra: must be 'fail', 'warn' or 'accept'; got 'ignore'",
+                ("sources.sales.drift.mising: unknown key, did you mean 'missing'?; "
+                 "allowed: reordered, bom, extra, case, blanks, missing, retyped"),
+                "sources.sales.separator: means nothing for parquet; leave it out",
+                ("sources.sales.drift.reordered: means nothing for parquet; leave it out; "
+                 "allowed: extra, case, blanks, missing, retyped"),
+                ("sources.sales.format: the path ends in '.csv'; write format = \"csv\" or correct the path; "
+                 "got 'parquet'"),
+            ],
+        ),
+        (
+            [('role = "events"', 'role = "events"\nready = { stable_secs = 2, stable_seconds = 4000 }'),
+             ("[churn]", '[sources.sales.gates]\nsensitivity = "hi"\nunusual = ["2011-02-30", 5]\n[churn]')],
+            [
+                "sources.sales.ready.stable_seconds: must be less than or equal to 3600; got 4000",
+                ("sources.sales.ready.stable_secs: unknown key, did you mean 'stable_seconds'?; "
+                 "allowed: stable_seconds"),
+                ("sources.sales.gates.sensitivity: must be 'low', 'normal', 'high' or 'off'; got 'hi', "
+                 "did you mean 'high'?"),
+                ("sources.sales.gates.unusual.0: must be a valid date or datetime, day value is outside expected "
+                 "range; got '2011-02-30'"),
+                ("sources.sales.gates.unusual.1: must be a date such as '2010-12-01' or a time such as '05:00', "
+                 "in quotes; got 5"),
+            ],
+        ),
+        (
+            [(TYPES, TYPES.replace("kind =", '"kind.of" ='))],
+            [
+                ("sources.sales.types: 'kind.of' is a nested field, which only json and parquet have; "
+                 "csv has plain names"),
+                ("sources.sales.columns.event_type: names an unknown column 'kind', did you mean 'kind_of'?; "
+                 "known: id, at, price, kind_of"),
+            ],
+        ),
+        (
+            [('path = "in/{business_date}.csv"', 'path = "in/{business_date}.parquet.gz"\nformat = "parquet"'),
+             (TYPES, TYPES.replace("kind =", 'kind = "text", "kind.of" = "text", "kind.Of" ='))],
+            [
+                "sources.sales.types: 'kind' cannot be a value and hold 'kind.of' as well; name one of them",
+                ("sources.sales.path: a parquet file is packed inside and never .gz; "
+                 "got 'in/{business_date}.parquet.gz'"),
+            ],
+        ),
+        (
+            [('path = "in/{business_date}.csv"', 'path = "in/{business_date}.json"\nformat = "json"'),
+             (TYPES, TYPES.replace("kind =", '"kind.of" = "text", kind_of =')),
+             ('event_type = "kind"', 'event_type = "kind_of"')],
+            ["sources.sales.types: two columns differ only in case, blanks or dots; the lake cannot tell them apart"],
+        ),
+        (
+            [('path = "in/{business_date}.csv"', 'path = "in/{business_date}.json"\nformat = "json"'),
+             (TYPES, TYPES.replace("kind =", '"kind.of" =')),
+             ('event_type = "kind"', 'event_type = "kind.of"')],
+            [("sources.sales.columns.event_type: names the nested field 'kind.of'; in expressions its dots are "
+              "underscores: write kind_of")],
+        ),
+        (
+            [('path = "in/', 'path = "in//')],
+            [("sources.sales.path: must be plain names with / between: no empty one, no '.', nothing unseen; "
+              "got 'in//{business_date}.csv'")],
+        ),
+        (
+            [('path = "in/', 'path = "in/_')],
+            [("sources.sales.path: must not begin a file's name with . or _: such files count as unfinished; "
+              "got 'in/_{business_date}.csv'")],
+        ),
+    ],
+)  # fmt: skip
+def test_all_that_formats_drift_readiness_and_gates_can_say_wrong_is_listed(
+    write_shop: WriteShop, edits: list[tuple[str, str]], problems: list[str]
+) -> None:
+    """Each with what is allowed and the nearest match; a key without meaning for the format is no silent wish."""
+    assert problems_of(write_shop(*edits)) == problems
+
+
+def test_a_nested_column_is_written_with_underscores_in_expressions(load_shop: LoadShop) -> None:
+    """The file's name has dots; expressions, expectations and the lake cannot."""
+    shop = load_shop(
+        ('path = "in/{business_date}.csv"', 'path = "in/{business_date}.json"\nformat = "json"'),
+        (TYPES, TYPES.replace("kind =", '"kind.of goods" =').replace("price =", '"the price" =')),
+        ('event_type = "kind"', 'event_type = "kind_of_goods"'),
+        ('amount = "price"', 'amount = "`the price`"'),
+    )
+    assert list(shop.sources["sales"].typed) == ["id", "at", "the price", "kind_of_goods"]
+
+
 def test_activity_must_be_answerable_by_every_source(write_shop: WriteShop) -> None:
     """A source without the columns that activity names is refused here, not in the middle of a night."""
     second = (
@@ -261,9 +367,11 @@ def test_the_typed_digest_counts_only_what_gives_rows_their_meaning(load_shop: L
     plain = load_shop().typed_digest("sales")
     assert load_shop(("horizon_days = 30", "horizon_days = 60")).typed_digest("sales") == plain
     assert load_shop(("[30, 90]", "[30, 120]")).typed_digest("sales") == plain
+    assert load_shop(('role = "events"', 'role = "events"\ndrift = { case = "accept" }')).typed_digest("sales") == plain
     for edit in (
         ('amount = "price"', 'amount = "price * 2"'),
         ('"amount > 0"', '"amount >= 0"'),
+        ('kind = "text"', 'kind = "int"'),
         ("Europe/London", "UTC"),
         ("scale = 2", "scale = 1"),
     ):
