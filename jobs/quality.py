@@ -1,15 +1,25 @@
-"""The gate on a batch: Great Expectations judges a suite over a frame; an exception inside it counts as a "no"."""
+"""The gate on a batch: Great Expectations judges a suite over a frame; an exception inside it counts as a "no".
+
+Row rules are judged twice, by Great Expectations and by the SQL that sets rows aside; where their counts differ the
+answer is "no" as well.
+"""
 
 import os
-from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
 
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult
-from churnlake.suites import Severity, Suite
+from churnlake.suites import Severity, Suite, type_problems
+from churnlake.suites.suite import short_type
+
+# What stands in a verdict's name or in its share already.
+_TOLD_ELSEWHERE = ("column", "mostly", "condition_parser")
 
 
 @dataclass(frozen=True)
@@ -28,12 +38,70 @@ class Verdict:
         )
 
 
+def suite_problems(spark: SparkSession, suite: Suite, types: Mapping[str, str]) -> list[str]:
+    """What Spark itself cannot take of a suite over columns of these types, before a row is read; empty when all fits.
+
+    `types` are Spark's names, as in `DataFrame.dtypes`.
+    """
+    problems = type_problems(suite, types)
+    if problems:
+        return problems
+    for name, expectation in zip(suite.names, suite.expectations, strict=True):
+        kwargs = expectation["kwargs"]
+        if "regex" in kwargs and (told := _refusal(spark.range(1).select(F.lit("").rlike(kwargs["regex"])))):
+            problems.append(f"{name}: regex {kwargs['regex']!r} is none that Java can read: {told}")
+        if "row_condition" in kwargs:
+            empty = spark.createDataFrame([], ", ".join(f"`{column}` {kind}" for column, kind in types.items()))
+            if told := _filter_refusal(empty, kwargs["row_condition"]):
+                problems.append(f"{name}: row_condition {kwargs['row_condition']!r}: {told}")
+    return problems
+
+
+def _refusal(frame: DataFrame) -> str | None:
+    try:
+        frame.collect()
+    except PySparkException as problem:
+        return str(problem).splitlines()[0]
+    return None
+
+
+def _filter_refusal(empty: DataFrame, condition: str) -> str | None:
+    try:
+        empty.filter(condition)
+    except PySparkException as problem:
+        return str(problem).splitlines()[0]
+    return None
+
+
 def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
     """Every expectation of the suite over the frame, in the suite's order.
 
     Raises:
-        DataRefusedError: Great Expectations judged fewer expectations than the suite holds, so something was dropped.
+        DataRefusedError: Great Expectations broke off, or judged fewer expectations than the suite holds.
     """
+    if not suite.expectations:
+        return []
+    try:
+        ids, results = _great_expectations(frame, suite)
+    except DataRefusedError:
+        raise
+    except Exception as problem:
+        # Whatever it is, no verdict was given, and that is a "no".
+        raise DataRefusedError(
+            f"suite {suite.name}: Great Expectations broke off: {problem!r}"[:500],
+            next_step="repair the expectation or the column it names; last night's scores stay",
+        ) from problem
+    by_id = {result.expectation_config.id: result for result in results}
+    if set(by_id) != set(ids):
+        raise DataRefusedError(f"suite {suite.name}: {len(by_id)} of {len(ids)} expectations were judged")
+    counts = _breaking_rows(frame, suite)
+    # GX answers grouped by column: results are matched by the ids it gave when it took the suite in.
+    judged = zip(suite.names, suite.expectations, ids, strict=True)
+    return [_verdict(name, one, by_id[identity], counts) for name, one, identity in judged]
+
+
+def _great_expectations(frame: DataFrame, suite: Suite) -> tuple[list[str], Sequence[Any]]:
+    """The ids of the suite's expectations in its order, and the results in Great Expectations' own."""
     os.environ["GX_ANALYTICS_ENABLED"] = "False"
     import great_expectations as gx
     from great_expectations.data_context.types.base import ProgressBarsConfig
@@ -41,55 +109,63 @@ def judge(frame: DataFrame, suite: Suite) -> list[Verdict]:
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False, metric_calculations=False)
     # GX's own caching makes a batch 3 to 5 times slower; the caller has cached what is dear.
-    batches = context.data_sources.add_spark(name=suite.name, persist=False)
-    batch = batches.add_dataframe_asset(name=suite.name).add_batch_definition_whole_dataframe("whole")
+    source = context.data_sources.add_spark(name=suite.name, persist=False)
+    whole = source.add_dataframe_asset(name=suite.name).add_batch_definition_whole_dataframe("whole")
     given = list(suite.expectations)
     held = context.suites.add(gx.ExpectationSuite(name=suite.name, expectations=given))
     if len(held.expectations) != len(given):
         raise DataRefusedError(
             f"suite {suite.name}: Great Expectations kept {len(held.expectations)} of {len(given)} expectations"
         )
-    validation = gx.ValidationDefinition(name=suite.name, data=batch, suite=held)
-    context.validation_definitions.add(validation)
     # Counts without sample queries: the samples are in quarantine.
     result_format = {"result_format": "SUMMARY", "partial_unexpected_count": 0}
-    results = validation.run(batch_parameters={"dataframe": frame}, result_format=result_format).results
-    return _in_order(suite.name, [str(one.id) for one in held.expectations], results)
+    batch = whole.get_batch(batch_parameters={"dataframe": frame})
+    return [str(one.id) for one in held.expectations], batch.validate(held, result_format=result_format).results
 
 
-def _in_order(suite: str, ids: list[str], results: list[Any]) -> list[Verdict]:
-    """GX answers grouped by column: results are matched by the ids it gave when it took the suite in."""
-    by_id = {result.expectation_config.id: result for result in results}
-    if set(by_id) != set(ids):
-        raise DataRefusedError(f"suite {suite}: {len(by_id)} of {len(ids)} expectations were judged")
-    return _named_apart([_verdict(suite, by_id[one]) for one in ids])
+def _breaking_rows(frame: DataFrame, suite: Suite) -> dict[str, int | None]:
+    """Rows that break each row rule, by the compiled SQL that sets rows aside; None for all where Spark cannot say."""
+    rules = suite.row_rules
+    if not rules:
+        return {}
+    try:
+        counted = frame.agg(*(F.count_if(F.expr(rule.breaks)).alias(str(n)) for n, rule in enumerate(rules)))
+        return dict(zip((rule.name for rule in rules), counted.collect()[0], strict=True))
+    except PySparkException:
+        return dict.fromkeys(rule.name for rule in rules)
 
 
-def _named_apart(verdicts: list[Verdict]) -> list[Verdict]:
-    """Two expectations of one type on one column get names of their own: a record keeps one result under each name."""
-    met: Counter[str] = Counter()
-    apart = []
-    for verdict in verdicts:
-        met[verdict.name] += 1
-        apart.append(
-            verdict if met[verdict.name] == 1 else replace(verdict, name=f"{verdict.name}.{met[verdict.name]}")
-        )
-    return apart
-
-
-def _verdict(suite: str, result: Any) -> Verdict:
+def _verdict(name: str, expectation: Mapping[str, Any], result: Any, compiled: Mapping[str, int | None]) -> Verdict:
     config = result.expectation_config
-    kwargs = {key: value for key, value in config.kwargs.items() if key not in ("column", "batch_id", "mostly")}
-    column = config.kwargs.get("column", "table")
-    short = config.type.removeprefix("expect_column_values_to_").removeprefix("expect_")
     failed = _exception_text(result.exception_info)
-    expected = f"{short.replace('_', ' ')} {kwargs or ''}".strip() + (
-        f" for {config.kwargs['mostly']:.2%} of rows" if "mostly" in config.kwargs else ""
-    )
-    observed = f"the check itself failed: {failed}" if failed else _observed(result.result)
+    severity = Severity(str(getattr(config.severity, "value", config.severity)))
+    observed = _observed(result.result)
+    if failed:
+        observed = f"the check itself failed: {failed}"
+    elif name in compiled and compiled[name] != _unexpected(result.result):
+        failed = f"Great Expectations counts {_unexpected(result.result)}, the compiled rule {compiled[name]}"
+        observed = f"the two ways of judging disagree: {failed}"
     # A check that could not be made is no pass at any level: it stops the night.
-    severity = Severity.CRITICAL if failed else Severity(str(getattr(config.severity, "value", config.severity)))
-    return Verdict(f"{suite}.{column}.{short}", severity, bool(result.success) and not failed, observed, expected)
+    return Verdict(
+        name,
+        Severity.CRITICAL if failed else severity,
+        bool(result.success) and not failed,
+        observed,
+        _expected(expectation),
+    )
+
+
+def _unexpected(result: Mapping[str, Any]) -> int | None:
+    """The rows that break a rule; Great Expectations counts nothing at all where there are no rows."""
+    counted: int | None = result.get("unexpected_count")
+    return 0 if counted is None and result.get("element_count") == 0 else counted
+
+
+def _expected(expectation: Mapping[str, Any]) -> str:
+    kwargs = expectation["kwargs"]
+    told = ", ".join(f"{key} {value!r}" for key, value in kwargs.items() if key not in _TOLD_ELSEWHERE)
+    share = f" for {kwargs['mostly']:.2%} of rows" if "mostly" in kwargs else ""
+    return f"{short_type(expectation['type']).replace('_', ' ')} {told}".strip() + share
 
 
 def _exception_text(info: Any) -> str | None:
@@ -101,9 +177,12 @@ def _exception_text(info: Any) -> str | None:
     return str(raised[0].get("exception_message", "unknown"))[:300] if raised else None
 
 
-def _observed(result: dict[str, Any]) -> str:
-    if "unexpected_count" in result:
-        return f"{result['unexpected_count']} of {result.get('element_count', 0)} rows do not"
+def _observed(result: Mapping[str, Any]) -> str:
+    if "element_count" in result:
+        return f"{_unexpected(result)} of {result['element_count']} rows do not"
+    if "unexpected_count" in result or "missing_count" in result:
+        told = {"unexpected": result.get("unexpected_count"), "missing": result.get("missing_count")}
+        return ", ".join(f"{count} {word} values" for word, count in told.items() if count is not None)
     return str(result.get("observed_value"))
 
 

@@ -1,4 +1,5 @@
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -6,8 +7,9 @@ from typing import Any
 import duckdb
 import pytest
 
+from churnlake.contract import load_contract
 from churnlake.errors import ContractError
-from churnlake.suites import RowRule, Severity, read_suite
+from churnlake.suites import KINDS, KNOWN_TYPES, RowRule, Severity, read_suite
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ["id", "price", "a b"]
@@ -44,10 +46,10 @@ def problems_of(path: Path) -> list[str]:
     ("rule", "breaks"),
     [
         (expectation("not_be_null", column="id"), "COALESCE(`id` IS NULL, FALSE)"),
-        (expectation("be_between", column="price", min_value=0), "COALESCE(`price` < 0, FALSE)"),
+        (expectation("be_between", column="price", min_value=0), "COALESCE(`price` < CAST('0.0' AS DOUBLE), FALSE)"),
         (
             expectation("be_between", column="price", min_value=-1.5, max_value=2, strict_min=True, strict_max=True),
-            "COALESCE(`price` <= -1.5 OR `price` >= 2, FALSE)",
+            "COALESCE(`price` <= CAST('-1.5' AS DOUBLE) OR `price` >= CAST('2.0' AS DOUBLE), FALSE)",
         ),
         (expectation("be_in_set", column="a b", value_set=["x", "it's"]), r"COALESCE(NOT `a b` IN ('x', 'it\'s'), FALSE)"),  # noqa: E501
         (expectation("not_be_in_set", column="price", value_set=[0, 1]), "COALESCE(`price` IN (0, 1), FALSE)"),
@@ -123,21 +125,21 @@ def test_severity_and_order_are_kept(write: Write) -> None:
         (
             expectation("be_between", column="price", min=0, max_value=1),
             ("unknown kwarg 'min'; "
-            "allowed: column, min_value, max_value, strict_min, strict_max, mostly"),
+            "allowed: column, min_value, max_value, strict_min, strict_max, mostly, row_condition, condition_parser"),
         ),
         (expectation("be_between", column="price"), "needs min_value, max_value or both"),
         (expectation("match_regex", column="id", regex=5), "needs regex, a text; got 5"),
         (
             expectation("be_in_set", column="id", value_set="abc"),
-            "needs value_set, a list of at least one text or number; got 'abc'",
+            "needs value_set, a list of at least one text or number, all of one sort; got 'abc'",
         ),
         (
             expectation("be_in_set", column="id", value_set=[]),
-            "needs value_set, a list of at least one text or number; got []",
+            "needs value_set, a list of at least one text or number, all of one sort; got []",
         ),
         (
             expectation("be_in_set", column="id", value_set=["a", None]),
-            "needs value_set, a list of at least one text or number; got ['a', None]",
+            "needs value_set, a list of at least one text or number, all of one sort; got ['a', None]",
         ),
         (
             expectation("not_be_null", column="id", mostly=95),
@@ -145,7 +147,7 @@ def test_severity_and_order_are_kept(write: Write) -> None:
         ),
         (
             expectation("not_be_null", column="id", row_condition="price > 0"),
-            "unknown kwarg 'row_condition'; allowed: column, mostly",
+            "row_condition needs condition_parser 'spark'; got None",
         ),
         (
             expectation("match_regex", column="id", regex="${env:HOME}"),
@@ -153,7 +155,7 @@ def test_severity_and_order_are_kept(write: Write) -> None:
         ),
         (
             {"type": "expect_table_row_count_to_be_between", "kwargs": {"column": "id", "min_value": 1}},
-            "unknown kwarg 'column'; allowed: min_value, max_value, strict_min, strict_max",
+            "unknown kwarg 'column'; allowed: min_value, max_value, strict_min, strict_max, row_condition",
         ),
     ],
 )  # fmt: skip
@@ -161,6 +163,14 @@ def test_an_expectation_that_cannot_be_meant_is_refused(write: Write, wrong: obj
     """What Great Expectations would take otherwise, or drop, or find out only at night, is found on reading."""
     (found,) = problems_of(write(wrong))
     assert found.startswith(f"expectations[0]: {problem}")
+
+
+def test_every_type_and_kwarg_is_on_the_page() -> None:
+    """What a suite may hold is what the page about suites says, and nothing more."""
+    page = (ROOT / "docs" / "expectations.md").read_text(encoding="utf-8")
+    kwargs = {name for kind in KINDS.values() for name in kind.kwargs}
+    assert [name for name in (*KNOWN_TYPES, *sorted(kwargs)) if f"`{name}`" not in page] == []
+    assert set(re.findall(r"`(expect_\w+)`", page)) == set(KNOWN_TYPES)
 
 
 def test_all_mistakes_of_a_suite_are_listed_at_once(write: Write) -> None:
@@ -213,10 +223,16 @@ def test_the_suites_of_this_checkout_can_be_read() -> None:
         ("events.customer_id.not_be_null", "critical"),
         ("events.event_ts.not_be_null", "critical"),
         ("events.customer_id.match_regex", "critical"),
-        ("events.customer_id.not_match_regex", "critical"),
-        ("events.customer_id.not_match_regex", "critical"),
-        ("events.event_ts.be_between", "critical"),
+        ("events.customer_id.unseen_characters", "critical"),
+        ("events.customer_id.spelt_null", "critical"),
+        ("events.event_ts.default_date", "critical"),
     ]
-    own = read_suite(ROOT / "examples" / "online_retail" / "expectations" / "invoices.json", ["UnitPrice"])
-    assert [rule.breaks for rule in own.row_rules] == ["COALESCE(`UnitPrice` <= 0, FALSE)"]
+    contract = load_contract(ROOT / "examples" / "online_retail" / "contract.toml")
+    own = read_suite(contract.suites / "invoices.json", contract.sources["invoices"].typed)
+    assert own.row_rules[0].breaks == "COALESCE(`UnitPrice` <= CAST('0.0' AS DOUBLE), FALSE)"
+    assert {rule.name.removeprefix("invoices.") for rule in own.row_rules if rule.severity is Severity.INFO} == {
+        "Description.empty", "Description.blanks_at_ends", "Quantity.negative", "Quantity.written_off",
+        "UnitPrice.zero", "UnitPrice.negative", "InvoiceNo.cancellation", "Country.unspecified",
+        "StockCode.lower_case_suffix",
+    }  # fmt: skip
     assert all(one["meta"]["reason"] for one in (*events.expectations, *own.expectations))

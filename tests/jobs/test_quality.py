@@ -93,8 +93,8 @@ def test_mostly_is_the_share_that_must_fit(batch: DataFrame, tmp_path: Path) -> 
         (False, Severity.WARNING, "1 of 6 rows do not"),
     ]
     assert [one.expected for one in verdicts] == [
-        "be between {'min_value': 0.0} for 75.00% of rows",
-        "be between {'min_value': 0.0} for 76.00% of rows",
+        "be between min_value 0 for 75.00% of rows",
+        "be between min_value 0 for 76.00% of rows",
     ]
 
 
