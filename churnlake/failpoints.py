@@ -13,6 +13,11 @@ POINTS = (
     "publish.loaded",
     "publish.committed",
     "publish.materialised",
+    "release.frozen",
+    "release.landed",
+    "release.told",
+    "release.typed",
+    "release.recorded",
 )
 
 

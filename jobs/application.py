@@ -125,8 +125,8 @@ class Application:
 
     def _opened(self, kind: RunKind, business_date: date, reason: str | None, champion: "Champion | None") -> Run:
         """Takes up what an earlier attempt left, but only when contract, code and model are the same."""
-        # Training hands its results on in memory: there is nothing to resume, so it always starts anew.
-        takes_up = kind != "training"
+        # Training hands its results on in memory, a release writes the same rows again: both always start anew.
+        takes_up = kind not in ("training", "release")
         unfinished = self.ledger.unfinished_run(self.contract.name, kind, business_date) if takes_up else None
         here: dict[str, Any] = {
             "application": self.name,

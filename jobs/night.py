@@ -21,6 +21,7 @@ from jobs.fingerprint import differing_parts, fingerprint
 from jobs.ingest import ingest
 from jobs.manifest import WAITING_STEP, waits_for
 from jobs.publish import Claim, publish, request_load
+from jobs.release import clear_unfinished
 from jobs.score import score
 from jobs.snapshot import snapshot
 
@@ -61,6 +62,7 @@ def run(request: Request, settings: Settings) -> int:
     reconcile(ledger, publications, settings.lake(contract.name), contract.name, now=clock())
     with Lane.take(settings.lake(contract.name)) as lane:
         app = Application(settings, contract, ledger, lane, request.application)
+        clear_unfinished(app)
         if request.history_through is not None:
             return _history(app, publications, request.history_through)
         if request.backfill_to is not None:

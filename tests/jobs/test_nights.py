@@ -290,7 +290,10 @@ def test_the_ledger_accounts_for_every_row_and_customer(spark: SparkSession, fir
     assert counts["ingest"] == {
         "files": 1, "raw": len(lines), "accepted": len(set(lines)) - 2, "ignored": {"anonymous": 1}, "unchanged": 0,
         "quarantined": {"bad_type.price": 1}, "duplicate": len(lines) - len(set(lines)), "withdrawn": 0,
-        "defects": {"bad_type.price": 1, "ignored.anonymous": 1, "duplicate": len(lines) - len(set(lines))},
+        "defects": {
+            "bad_type.price": 1, "ignored.anonymous": 1, "events.customer_id.not_be_null": 1,
+            "duplicate": len(lines) - len(set(lines)),
+        },
     }  # fmt: skip
     features, scored, published = (counts[name] for name in ("features", "score", "publish"))
     assert features["known"] == features["eligible"] + sum(features["excluded"].values())
@@ -423,11 +426,11 @@ def test_p2_a_restated_night_has_the_same_rows(second_night: SecondNight) -> Non
 
 
 def test_every_failpoint_is_reached_by_a_night(second_night: SecondNight) -> None:
-    """The places where a test may end the process are exactly those that the code names, and a night passes all."""
+    """The places where a test may end the process are those that the code names; a night passes all but a release's."""
     named = set()
     for path in Path(night.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == "reach":
                 named |= {argument.value for argument in node.args if isinstance(argument, ast.Constant)}
     assert named == set(POINTS)
-    assert set(second_night.shop.reached) == set(POINTS)
+    assert set(second_night.shop.reached) == {point for point in POINTS if not point.startswith("release.")}

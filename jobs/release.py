@@ -1,0 +1,384 @@
+"""The release application: rows of the quarantine that pass the rules as they are now become facts known from tonight.
+
+A release is a delivery of its own. It is frozen in the ledger first and ingested last; until then nobody sees what it
+has written. One that died is taken up by the same command, and cleared away by any other application.
+"""
+
+import argparse
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from churnlake import calendar
+from churnlake.contract import load_contract
+from churnlake.contract.schema import landed_column
+from churnlake.errors import ContractError, DataRefusedError, UsageError
+from churnlake.ledger import CheckResult, Delivery, Found, Lane, Ledger, Run
+from churnlake.quarantine import STATUSES, Quarantine, Wanted
+from churnlake.repairs import Repaired, Selection, changed_cells, choose, choose_repaired, read_repairs, repair_columns
+from churnlake.settings import Settings
+from churnlake.warehouse.publications import Publications
+from churnlake.warehouse.reconcile import reconcile
+from jobs import rows
+from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
+from jobs.expressions import expression_problems
+from jobs.ingest import Batch, accounts, adds_up, clear, read_suites, refuse_unequal, write_facts
+from jobs.landing import CORRUPT, row_hash
+from jobs.rows import Bucket
+
+STAGES = ("release",)
+OTHER_COLUMNS = "other_columns"
+"""The reason of a row that was delivered with columns the contract no longer has: null would stand in their place."""
+
+HELD_SHOWN = 20
+_LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What this application was asked for."""
+
+    contract: Path
+    application: str
+    wanted: Wanted
+    why: str
+    repaired: Path | None = None
+    dry_run: bool = False
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the application; returns its exit code."""
+    request = _parse(arguments)
+    end_group_with_parent()
+    return exit_code_of(lambda: run(request, Settings.from_environment()))
+
+
+def run(request: Request, settings: Settings) -> int:
+    """Carries the request out in this process.
+
+    Raises:
+        UsageError: No row fits, or the repaired file does not.
+        DataRefusedError: None of the rows passes the rules as they are now; nothing was written.
+        ChurnlakeError: Whatever else stopped it; its exit code is the command's.
+    """
+    contract = load_contract(request.contract)
+    ledger = Ledger.open(settings.ledger_url)
+    ledger.remember_contract(name=contract.name, path=str(contract.path), digest=contract.digest, now=clock())
+    publications = Publications.open(settings.warehouse)
+    reconcile(ledger, publications, settings.lake(contract.name), contract.name, now=clock())
+    with Lane.take(settings.lake(contract.name)) as lane:
+        app = Application(settings, contract, ledger, lane, request.application)
+        selection = _select(app, request)
+        if selection is None:
+            return 0
+        days = known_dates(selection, _sealed(app, publications))
+        with app.run("release", max(days), "done", reason=request.why) as run, app.stage(run, "release") as stage:
+            _Release(app, run, stage, request, selection, days).carry_out()
+    return 0
+
+
+def clear_unfinished(app: Application, keep: str | None = None) -> None:
+    """Takes out what releases that died had written. Their rows are still held; the same command lets them in again."""
+    name = app.contract.name
+    for one in app.ledger.deliveries(name):
+        if one.kind == "release" and one.state == "frozen" and one.delivery_id != keep:
+            clear(app, Batch(one.source, (), (one,), one.run_id, *read_suites(app.contract, one.source)))
+            app.ledger.forget_frozen(name, one.source, [one.delivery_id])
+
+
+def known_dates(selection: Selection, sealed: date | None) -> list[date]:
+    """For each row the first date that may know it: never before it came, never on a sealed date."""
+    return [calendar.known_date(one.row.known_date, sealed) for one in selection.rows]
+
+
+def _sealed(app: Application, publications: Publications) -> date | None:
+    """The last date no new fact may belong to. A night that died after its features will not look at facts again."""
+    name = app.contract.name
+    sealed = publications.newest(name)
+    died = [run for run in app.ledger.runs(name) if run.kind == "night" and run.state == "failed"]
+    settled = [run.business_date for run in died if "features" in app.done_stages(run)]
+    return max([*settled, *([sealed] if sealed else [])], default=None)
+
+
+def _select(app: Application, request: Request) -> Selection | None:
+    """The rows that were asked for; None, and a word about it, when all of them have left the quarantine."""
+    contract, wanted = app.contract, request.wanted
+    if wanted.source not in contract.sources:
+        raise UsageError(f"the contract has no source {wanted.source!r}", next_step="--source NAME of the contract")
+    quarantine = Quarantine.open(app.settings.lake(contract.name), app.ledger.deliveries(contract.name))
+    if request.repaired is None:
+        selection = choose(quarantine, wanted)
+    else:
+        columns = repair_columns(contract.sources[wanted.source])
+        selection = choose_repaired(quarantine, wanted, read_repairs(request.repaired, columns))
+    if selection.rows:
+        return selection
+    left = {status: quarantine.count(wanted, status) for status in STATUSES if status != "held"}
+    if not any(left.values()):
+        raise UsageError(
+            "no held row fits", next_step=f"`churnlake quarantine list {contract.path}` shows what is held"
+        )
+    told = ", ".join(f"{number:,} {status}" for status, number in left.items() if number)
+    print(f"{contract.name}: nothing is left to let in; of the rows that fit, none is held any more: {told}")
+    return None
+
+
+@dataclass(frozen=True)
+class _Release:
+    """One release at work."""
+
+    app: Application
+    run: Run
+    stage: OpenStage
+    request: Request
+    selection: Selection
+    days: Sequence[date]
+
+    @property
+    def source(self) -> str:
+        return self.selection.rows[0].row.source
+
+    @property
+    def id(self) -> str:
+        return self.selection.release_id
+
+    def carry_out(self) -> None:
+        """Judges the rows and lets those in that pass; the numbers are the stage's."""
+        app, contract = self.app, self.app.contract
+        if problems := expression_problems(app.spark, contract, self.source):
+            raise ContractError(str(contract.path), problems)
+        if not self.request.dry_run:
+            clear_unfinished(app, keep=self.id)
+        self.stage.say(f"{self.source}: judging {len(self.selection.rows):,} rows")
+        batch = self._batch()
+        landed = self._landed().persist()
+        judged = self._judged(landed, batch).persist()
+        try:
+            counts = accounts(rows.counted(judged).collect(), [self.id])[self.id]
+            self.stage.counts.update(self._told(counts, judged))
+            if not self.request.dry_run:
+                self._refuse_none(counts)
+                self._write(batch, landed, judged, counts)
+        finally:
+            judged.unpersist()
+            landed.unpersist()
+        for line in _in_words(self.stage.counts, self.selection):
+            print(line)
+
+    def _batch(self) -> Batch:
+        found = self._found()
+        one = Delivery(
+            **vars(found), contract=self.app.contract.name, run_id=self.run.run_id, state="frozen", counts={}
+        )
+        return Batch(self.source, (one,), (), self.run.run_id, *read_suites(self.app.contract, self.source))
+
+    def _found(self) -> Found:
+        """The release as a delivery. Its slot is the oldest of its rows'; each row keeps its own."""
+        size = sum(len(value or "") for one in self.selection.rows for value in one.text.values())
+        path = self.id if self.request.repaired is None else self.request.repaired.name
+        slot, known = min(one.row.slot for one in self.selection.rows), max(self.days)
+        return Found(self.source, self.id, path, size, self.selection.digest, slot, known, known, kind="release")
+
+    def _landed(self) -> DataFrame:
+        """The rows as the raw table will hold them, beside what ties each to its row in quarantine.
+
+        `row_hash` is that of the row as delivered, `content` that of the text it is judged by.
+        """
+        names = [landed_column(name) for name in self.app.contract.sources[self.source].types]
+        frame = self.app.spark.createDataFrame(as_arrow(self.selection.rows, self.days, [*names, CORRUPT]))
+        return frame.select(
+            F.lit(self.id).alias("delivery_id"),
+            "*",
+            row_hash([*names, CORRUPT]).alias("content"),
+            F.date_format("known_date", "yyyy-MM").alias("known_month"),
+        )
+
+    def _judged(self, landed: DataFrame, batch: Batch) -> DataFrame:
+        """Each row with its bucket. Rows of one slot and one content are copies of each other, whoever sent them."""
+        contract = self.app.contract
+        alike = landed.withColumns({"delivery_id": F.col("slot").cast("string"), "row_hash": F.col("content")})
+        own_rules = batch.own.row_rules if batch.own else ()
+        classified = rows.classify(alike, contract, self.source, own_rules, batch.canonical.row_rules)
+        tied = classified.drop("delivery_id", "row_hash").join(
+            landed.select("delivery_id", "position", "row_hash", "content", *_ORIGIN, "is_foreign"), "position"
+        )
+        if contract.sources[self.source].duplicates == "drop":
+            tied = self._with_live_copies(tied)
+        else:
+            tied = tied.withColumn("is_live", F.lit(False))
+        is_copy = F.col("is_live") & (F.col("bucket") == Bucket.ACCEPTED)
+        return _moved(_moved(tied, is_copy, Bucket.DUPLICATE, "duplicate"), F.col("is_foreign"), Bucket.QUARANTINED,
+                      OTHER_COLUMNS)  # fmt: skip
+
+    def _with_live_copies(self, tied: DataFrame) -> DataFrame:
+        """Marks rows whose content is a live fact of their slot already: delivered so, or repaired to it before."""
+        lake, slots = self.app.lake, sorted({one.row.slot for one in self.selection.rows})
+        unfinished = [one.delivery_id for one in self.app.ledger.deliveries(self.app.contract.name, self.source)
+                      if one.state == "frozen"]  # fmt: skip
+        if lake.version("events") is None:
+            return tied.withColumn("is_live", F.lit(False))
+        in_slots = F.col("slot").isin(slots) & ~F.col("delivery_id").isin([self.id, *unfinished])
+        facts = lake.read("events").filter((F.col("source") == self.source) & in_slots)
+        live = facts.groupBy("slot", "row_hash").agg(F.sum("sign").alias("net")).filter("net > 0").drop("net")
+        released = lake.read(f"raw_{self.source}").filter(F.col("delivery_id").startswith("release-") & in_slots)
+        names = [landed_column(name) for name in self.app.contract.sources[self.source].types]
+        repaired = released.withColumn("content", row_hash([*names, CORRUPT])).join(live, ["slot", "row_hash"])
+        contents = live.select("slot", F.col("row_hash").alias("content")).union(repaired.select("slot", "content"))
+        marked = contents.distinct().withColumn("is_live", F.lit(True))
+        return tied.join(marked, ["slot", "content"], "left").fillna(False, ["is_live"])
+
+    def _told(self, counts: Mapping[str, Any], judged: DataFrame) -> dict[str, Any]:
+        stay = judged.filter(~F.col("bucket").isin(*_LEAVES)).select("position", "reasons")
+        held = stay.orderBy("position").limit(HELD_SHOWN).collect()
+        rows_held = [(self.selection.rows[one["position"]].row, one["reasons"]) for one in held]
+        buckets = ("raw", "accepted", "duplicate", "ignored", "quarantined")
+        return {
+            "release": self.id,
+            "source": self.source,
+            "dry_run": self.request.dry_run,
+            "known_date": f"{max(self.days)}",
+            **{name: counts[name] for name in buckets},
+            "changed_cells": changed_cells(self.selection),
+            "gone": self.selection.gone,
+            "held": [
+                {"file": row.file, "record_number": row.record_number, "row_hash": row.row_hash, "reasons": reasons}
+                for row, reasons in rows_held
+            ],
+        }
+
+    def _refuse_none(self, counts: Mapping[str, Any]) -> None:
+        stay = sum(counts["quarantined"].values())
+        if stay == counts["raw"]:
+            told = ", ".join(f"{number:,} {reason}" for reason, number in counts["quarantined"].items())
+            raise DataRefusedError(
+                f"none of the {stay:,} rows passes the rules as they are now: {told}; all stay held",
+                next_step="correct the rules, or repair the rows: `churnlake quarantine show --to FILE.csv`",
+            )
+
+    def _write(self, batch: Batch, landed: DataFrame, judged: DataFrame, counts: dict[str, Any]) -> None:
+        """Frozen first, ingested last: nothing between counts before the end, and all of it can be written again."""
+        app, lake, name = self.app, self.app.lake, self.app.contract.name
+        app.ledger.freeze_deliveries(name, self.run.run_id, [self._found()])
+        app.reach("release.frozen")
+        raw = lake.replace(f"raw_{self.source}", landed.drop(*_BESIDE), batch.landing, self.run.run_id)
+        app.reach("release.landed")
+        told = lake.replace("quarantine", self._released(batch, judged), batch.changes, self.run.run_id)
+        app.reach("release.told")
+        accepted = judged.filter(F.col("bucket") == Bucket.ACCEPTED)
+        facts = write_facts(lake, app.contract, batch, accepted)
+        app.reach("release.typed")
+        checks = self._reconciled(counts, raw.rows, told.rows, facts)
+        app.ledger.record_checks(self.run.run_id, checks)
+        refuse_unequal(checks)
+        app.ledger.mark_ingested(name, {(self.source, self.id): counts})
+        app.reach("release.recorded")
+
+    def _released(self, batch: Batch, judged: DataFrame) -> DataFrame:
+        """A row for each that leaves the quarantine: the text it was judged by, and where it went if not to facts."""
+        return judged.filter(F.col("bucket").isin(*_LEAVES)).select(
+            F.lit(self.source).alias("source"),
+            F.col("held_by").alias("delivery_id"),
+            "slot",
+            "file",
+            "record_number",
+            "row_hash",
+            F.to_json("raw_row").alias("raw_row"),
+            "reasons",
+            F.lit(batch.rule_digest).alias("rule_digest"),
+            F.lit("released").alias("status"),
+            F.lit(self.id).alias("changed_by"),
+            F.lit(self.run.run_id).alias("run_id"),
+            "known_date",
+            F.date_format("known_date", "yyyy-MM").alias("known_month"),
+        )
+
+    def _reconciled(self, counts: Mapping[str, Any], raw: int, told: int, facts: int) -> list[CheckResult]:
+        """Rows landed, told of in quarantine and made facts are those that were judged: each counted by its write."""
+        leave = {"accepted": counts["accepted"], "duplicate": counts["duplicate"],
+                 "ignored": sum(counts["ignored"].values())}  # fmt: skip
+        stay = {"stay held": sum(counts["quarantined"].values())}
+        parts = {
+            "raw": (raw, leave | stay),
+            "quarantine": (told, leave),
+            "facts": (facts, {"accepted": leave["accepted"]}),
+        }
+        return [adds_up(self.source, name, number, told_of) for name, (number, told_of) in parts.items()]
+
+
+_ORIGIN = ("held_by", "file", "record_number")
+_BESIDE = (*_ORIGIN, "is_foreign", "content")
+
+
+def as_arrow(chosen: Sequence[Repaired], days: Sequence[date], columns: Sequence[str]) -> pa.Table:
+    """Chosen rows with their text by column, all text; `position` is their place in the selection, from 0."""
+    held = [one.row for one in chosen]
+    told: dict[str, pa.Array] = {
+        "slot": pa.array([row.slot for row in held], pa.date32()),
+        **{name: pa.array([one.text.get(name) for one in chosen], pa.string()) for name in columns},
+        "position": pa.array(range(len(held)), pa.int64()),
+        "row_hash": pa.array([row.row_hash for row in held], pa.string()),
+        "known_date": pa.array(days, pa.date32()),
+        "held_by": pa.array([row.delivery_id for row in held], pa.string()),
+        "file": pa.array([row.file for row in held], pa.string()),
+        "record_number": pa.array([row.record_number for row in held], pa.int64()),
+        # A person who repaired a row has seen the columns as they are now.
+        "is_foreign": pa.array([not one.changed and not set(one.text) <= set(columns) for one in chosen], pa.bool_()),
+    }
+    return pa.table(told)
+
+
+def _moved(judged: DataFrame, fits: Any, bucket: Bucket, reason: str) -> DataFrame:
+    return judged.withColumns(
+        {
+            "reasons": F.when(fits, F.array(F.lit(reason))).otherwise(F.col("reasons")),
+            "bucket": F.when(fits, F.lit(str(bucket))).otherwise(F.col("bucket")),
+        }
+    )
+
+
+def _in_words(counts: Mapping[str, Any], selection: Selection) -> list[str]:
+    would = "would " if counts["dry_run"] else ""
+    ignored, stay = Counter(counts["ignored"]), Counter(counts["quarantined"])
+    head = (
+        f"{counts['raw']:,} rows of {counts['source']}: {counts['accepted']:,} {would}become facts known from "
+        f"{counts['known_date']}, {counts['duplicate']:,} duplicate, {ignored.total():,} ignored, "
+        f"{stay.total():,} {would}stay held"
+    )
+    lines = [head]
+    if counts["changed_cells"]:
+        lines += ["repaired cells: " + ", ".join(f"{name} {n:,}" for name, n in counts["changed_cells"].items())]
+    if selection.gone:
+        lines += [f"{selection.gone:,} repaired lines are about rows that are no longer held; they were passed over"]
+    lines += [f"stay held: {number:,} {reason}" for reason, number in stay.most_common()]
+    for one in counts["held"]:
+        record = "" if one["record_number"] is None else f" record {one['record_number']:,}"
+        lines += [f"  {one['file']}{record} ({one['row_hash']}): {', '.join(one['reasons'])}"]
+    return lines + ([] if counts["dry_run"] else [f"let in as {counts['release']}"])
+
+
+def _parse(arguments: Sequence[str] | None) -> Request:
+    parser = argparse.ArgumentParser(prog="python -m jobs.release", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--contract", type=Path, required=True)
+    parser.add_argument("--application", required=True)
+    parser.add_argument("--source", required=True)
+    parser.add_argument("--why", required=True)
+    parser.add_argument("--slot", type=date.fromisoformat)
+    for name in ("--file", "--reason", "--delivery", "--row-hash"):
+        parser.add_argument(name, action="append", default=[])
+    parser.add_argument("--repaired", type=Path)
+    parser.add_argument("--dry-run", action="store_true")
+    given = parser.parse_args(arguments)
+    narrowing = map(tuple, (given.file, given.reason, given.delivery, given.row_hash))
+    wanted = Wanted(given.source, given.slot, *narrowing)
+    return Request(given.contract, given.application, wanted, given.why, given.repaired, given.dry_run)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
