@@ -215,7 +215,8 @@ class Source(_Part):
         if path.startswith("/") or ".." in path.split("/"):
             raise ValueError(f"must lie below the contract's folder: no leading / and no ..; got {path!r}")
         rest = path.replace("{business_date}", "")
-        if "**" in rest or any(sign in rest for sign in "{}[]?\\"):
+        # A * on either side of the date is two of them, each of one name.
+        if "**" in path or any(sign in rest for sign in "{}[]?\\"):
             raise ValueError(f"may hold * for any part of one name, but no ** ? [ ] {{ }} or backslash; got {path!r}")
         if not path.isprintable() or {"", "."} & set(path.split("/")):
             raise ValueError(f"must be plain names with / between: no empty one, no '.', nothing unseen; got {path!r}")
@@ -226,7 +227,7 @@ class Source(_Part):
     @field_validator("separator")
     @classmethod
     def _is_one_character(cls, separator: str) -> str:
-        if len(separator) != 1 or separator in '"\r\n\\':
+        if len(separator) != 1 or separator in '"\r\n\\\0':
             raise ValueError(f"must be one character, no quote, backslash or line end; got {separator!r}")
         return separator
 

@@ -8,8 +8,10 @@ from churnlake.deliveries.layout import Drift, Match, Path, contract_paths, loos
 
 Kind = Literal["text", "number", "boolean", "time", "null", "list", "record", "bytes", "time of day", "duration"]
 
-# What is no single value, or one that Spark has no type for, fits nothing.
-UNSUPPORTED: frozenset[Kind] = frozenset({"list", "record", "bytes", "time of day", "duration"})
+# What is no single value, or one that Spark has no type for, fits nothing; and what many of them are called.
+UNSUPPORTED: Mapping[Kind, str] = {
+    "list": "lists", "record": "records", "bytes": "bytes", "time of day": "times of day", "duration": "durations",
+}  # fmt: skip
 
 
 def family(column_type: str) -> Kind:
@@ -58,8 +60,8 @@ def _judge(match: Match, columns: Mapping[Path, Collection[Kind]], source: Sourc
         unsupported = [kind for kind in told if kind in UNSUPPORTED]
         if unsupported:
             strange.append(
-                f"column {shown(path)} holds a {unsupported[0]}, which cannot become {wanted}: "
-                "deliver a single value, or take it out of `types`"
+                f"column {shown(path)} holds {UNSUPPORTED[unsupported[0]]}, which cannot become {wanted}; "
+                "take it out of `types`"
             )
         elif told and not any(family(wanted) in ("text", kind) for kind in told):
             retyped.append(Drift("retyped", f"column {shown(path)} is {' or '.join(told)}; the contract says {wanted}"))

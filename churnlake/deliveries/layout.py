@@ -85,9 +85,9 @@ def _differences(claims: Sequence[_Claim], source: Source) -> Iterator[Drift]:
     present = list(dict.fromkeys(claim.column for claim in claims if claim.column is not None))
     extra = list(dict.fromkeys(claim.path for claim in claims if claim.column is None))
     missing = [column for column in expected if column not in present]
-    spelled = [".".join(path) for path in extra]
+    strange = [spelled(path) for path in extra]
     for column in missing:
-        renamed = nearest(column, spelled).replace("did you mean", "was it renamed to")
+        renamed = nearest(column, strange).replace("did you mean", "was it renamed to")
         yield Drift("missing", f"column {column!r} is missing{renamed}")
     for path in extra:
         yield Drift("extra", f"column {shown(path)} is not in the contract; known: {', '.join(expected)}")
@@ -110,20 +110,24 @@ def _respelled(claims: Sequence[_Claim], source: Source) -> Iterator[Drift]:
 
 
 def _repeated(claims: Iterable[_Claim]) -> Iterator[str]:
-    places: dict[Path | str, list[Path]] = {}
+    places: dict[Path | str, list[str]] = {}
     for path, column in claims:
-        places.setdefault(column or path, []).append(path)
-    for meant, paths in places.items():
-        if len(paths) > 1:
-            written = " and ".join(shown(path) for path in dict.fromkeys(paths))
-            name = shown(meant if isinstance(meant, tuple) else (meant,))
-            spelled = f", written {written}" if written != name else ""
-            yield f"column {name} stands {len(paths)} times{spelled}"
+        places.setdefault(column or path, []).append(shown(path))
+    for meant, written in places.items():
+        if len(written) > 1:
+            name = shown(meant) if isinstance(meant, tuple) else repr(meant)
+            variants = "" if set(written) == {name} else f", written {' and '.join(dict.fromkeys(written))}"
+            yield f"column {name} stands {len(written)} times{variants}"
 
 
 def shown(path: Path) -> str:
-    """A file's column in a message; a dot inside a name stands in backquotes."""
-    return shown_text(".".join(f"`{name}`" if "." in name and len(path) > 1 else name for name in path))
+    """A file's column in a message."""
+    return shown_text(spelled(path))
+
+
+def spelled(path: Path) -> str:
+    """A path as text: a dot inside a name is no step, so such a name stands in backquotes."""
+    return ".".join(f"`{name}`" if "." in name else name for name in path)
 
 
 def shown_text(text: str) -> str:

@@ -66,12 +66,12 @@ class _Seen:
                     self.add(value, (*at, name))
 
     def kinds(self) -> dict[layout.Path, set[Kind]]:
-        """Kinds of values by path."""
+        """Kinds of values by path, in order of path: whatever the order of keys, the same fields are one layout."""
         told: dict[layout.Path, set[Kind]] = {}
         for at, here in self.types.items():
-            for name, kind in sorted(here, key=str):
+            for name, kind in here:
                 told.setdefault((*at, name), set()).add(_KINDS[kind])
-        return told
+        return dict(sorted(told.items()))
 
 
 def match_records(path: Path, source: Source) -> Match:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from churnlake.contract import Contract
-from churnlake.deliveries import File, find_files, inspect
+from churnlake.deliveries import Field, File, find_files, inspect
 from churnlake.errors import DataRefusedError
 
 HEADER = "id,at,price,kind\n"
@@ -97,6 +97,45 @@ def test_p6_a_drifted_header_is_refused_by_name(shop: Contract, header: str, pro
     assert problems_of(shop, (header + ROW).encode()) == problems
 
 
+def test_a_header_in_another_order_is_read_by_name(shop: Contract) -> None:
+    """The layout goes from left to right; that it is another order is told, and stops nothing by default."""
+    path = shop.folder / "in" / "2011-02-03.csv"
+    path.write_bytes(b"\xef\xbb\xbfat,id,price,kind\n2011-02-03,7,1,x\n")
+    report = inspect(path, shop.sources["sales"])
+    assert report.problems == ()
+    assert report.layout == tuple(Field(name, name) for name in ("at", "id", "price", "kind"))
+    assert [(drift.kind, drift.told) for drift in report.drift] == [
+        ("bom", "begins with a byte order mark"),
+        ("reordered", "columns are in another order: at, id, price, kind; the contract says id, at, price, kind"),
+    ]
+
+
+@pytest.mark.parametrize("policy", ["warn", "accept"])
+def test_drift_is_refused_or_let_pass_by_its_own_rule(load_shop: LoadShop, tmp_path: Path, policy: str) -> None:
+    """Each kind by itself: what may be missing may still not be extra."""
+    lenient = load_shop(('role = "events"', f'role = "events"\ndrift = {{ missing = "{policy}", reordered = "fail" }}'))
+    path = tmp_path / "2011-02-03.csv"
+    path.write_bytes(b"price,id,note\n1,7,x\n")
+    report = inspect(path, lenient.sources["sales"])
+    assert report.problems == (
+        "column 'note' is not in the contract; known: id, at, price, kind",
+        "columns are in another order: price, id; the contract says id, at, price, kind",
+    )
+    assert [drift.told for drift in report.drift] == ["column 'at' is missing", "column 'kind' is missing"]
+
+
+def test_of_many_differences_twenty_are_named(shop: Contract) -> None:
+    """A message stays readable, and names that no screen should show are spelt out and cut."""
+    names = ["\x1b[31mid", "\u0440rice", "x" * 100, *(f"c{place}" for place in range(30))]
+    problems = problems_of(shop, (",".join(names) + "\n" + ROW).encode())
+    assert problems[1] == "column 'at' is missing"
+    assert problems[2] == "column 'price' is missing, was it renamed to '\u0440rice'?"
+    assert problems[4] == "column '\\x1b[31mid' is not in the contract; known: id, at, price, kind"
+    assert problems[5].startswith("column '\u0440rice' ('\\u0440rice') is not in the contract")
+    assert problems[6].startswith(f"column '{'x' * 80}...' is not")
+    assert (len(problems), problems[-1]) == (4 + 20 + 1, "and 13 more of this kind")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "problem"),
     [
@@ -111,6 +150,12 @@ def test_p6_a_drifted_header_is_refused_by_name(shop: Contract, header: str, pro
             "2011-02-03.csv.gz",
             gzip.compress(HEADER.encode() + b"\r\n\n"),
             "has a header and no rows: deliver it with its rows, or declare the day closed",
+        ),
+        ("2011-02-03.csv", b"\n" + GOOD, "begins with a blank line where its header must stand: deliver it again"),
+        (
+            "2011-02-03.csv",
+            GOOD * 2_000 + b"8,\x00,1,x\n",
+            f"holds a NUL byte (first at byte {len(GOOD) * 2_000 + 2:,}), which no text does: deliver it again",
         ),
         (
             "2011-02-03.csv",
