@@ -17,6 +17,7 @@ LONGEST_LINE = 1 << 26
 """Characters that one line may have: far beyond any honest record, and no danger to memory."""
 MOST_NAMES = 5_000
 """Different keys that a file may have: more are values in the place of names."""
+_MOST_SHAPES = 10_000
 
 _KINDS: dict[type, Kind] = {
     str: "text", bool: "boolean", int: "number", float: "number", type(None): "null", list: "list", dict: "record",
@@ -41,6 +42,8 @@ class _Seen:
         self.repeated: set[str] = set()
         self.objects = 0
         self.names = 0
+        # Most lines are alike: the keys that hold records, by path, keys and types of an object.
+        self._alike: dict[tuple[object, ...], tuple[str, ...]] = {}
 
     def pairs(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         """An object as the parser met it."""
@@ -51,19 +54,23 @@ class _Seen:
         return record
 
     def add(self, record: dict[str, Any], at: layout.Path = ()) -> None:
+        shape = (at, *record, *map(type, record.values()))
+        nested = self._alike.get(shape)
+        if nested is None:
+            if len(self._alike) >= _MOST_SHAPES:
+                self._alike.clear()
+            nested = self._alike[shape] = self._learn(record, at)
+        for name in nested:
+            self.add(record[name], (*at, name))
+
+    def _learn(self, record: dict[str, Any], at: layout.Path) -> tuple[str, ...]:
         here = self.types.setdefault(at, set())
         before = len(here)
-        here.update(zip(record, map(type, record.values()), strict=True))
-        if len(here) > before:
-            self.names += len(here) - before
-            if self.names > MOST_NAMES:
-                raise _TooMuchError(
-                    f"has more than {MOST_NAMES:,} different keys: values seem to stand in place of names"
-                )
-        if dict in map(type, record.values()):
-            for name, value in record.items():
-                if type(value) is dict:
-                    self.add(value, (*at, name))
+        here.update((name, type(value)) for name, value in record.items())
+        self.names += len(here) - before
+        if self.names > MOST_NAMES:
+            raise _TooMuchError(f"has more than {MOST_NAMES:,} different keys: values seem to stand in place of names")
+        return tuple(name for name, value in record.items() if type(value) is dict)
 
     def kinds(self) -> dict[layout.Path, set[Kind]]:
         """Kinds of values by path, in order of path: whatever the order of keys, the same fields are one layout."""
