@@ -4,10 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Any, Literal
 
+from churnlake.gates import HISTORY
 from churnlake.ledger import Delivery, Measurement
-
-NIGHTS = 60
-"""Newest slots of a source whose measurements are kept with a date: what gates look back on."""
 
 KEPT_APART = "bin."
 """Bins of a distribution are many and mean nothing alone: they stay in the ledger."""
@@ -55,7 +53,7 @@ def delivery_rows(deliveries: Iterable[Delivery]) -> Iterator[Row]:
             "accepted": one.counts.get("accepted"),
             **{bucket: _size(one.counts.get(bucket)) for bucket in _BUCKETS},
             # A version without corrections took nothing back.
-            "withdrawn": one.counts.get("withdrawn", 0),
+            "withdrawn": one.counts.get("withdrawn", 0) if one.counts else None,
         }
 
 
@@ -69,8 +67,8 @@ def reason_rows(deliveries: Iterable[Delivery]) -> Iterator[Row]:
 
 
 def measurement_rows(source: str, measured: Iterable[Measurement], deliveries: Sequence[Delivery]) -> Iterator[Row]:
-    """Rows of `run_quality`: what was measured of a source's deliveries, of the newest slots where there are many."""
-    slots = sorted({one.slot for one in deliveries if one.source == source})[-NIGHTS:]
+    """Rows of `run_quality`: what was measured of a source's deliveries; of many slots those gates look back on."""
+    slots = sorted({one.slot for one in deliveries if one.source == source})[-HISTORY:]
     mine = {one.delivery_id for one in deliveries if one.source == source and one.slot in slots}
     for one in measured:
         if one.delivery_id in mine and not one.name.startswith(KEPT_APART):

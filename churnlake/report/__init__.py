@@ -1,5 +1,5 @@
-"""The nightly page: what was published, how good it is and why, for people who never open a terminal."""
+"""The pages of a night: its scores, and what arrived, for people who never open a terminal."""
 
-from churnlake.report.pages import write_index, write_page
+from churnlake.report.pages import data_address, write_data_page, write_index, write_page
 
-__all__ = ["write_index", "write_page"]
+__all__ = ["data_address", "write_data_page", "write_index", "write_page"]

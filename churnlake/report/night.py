@@ -229,7 +229,8 @@ GROUP BY ALL ORDER BY status, number DESC, reason"""
 _CHECKS_SQL = """
 SELECT kind, source, name, severity, coalesce(passed, false) AS passed, observed, expected
 FROM churn.run_quality
-WHERE contract = '{contract}' AND business_date = {day} AND kind IN ('expectation', 'reconciliation', 'floor')
+WHERE contract = '{contract}' AND business_date = {day}
+  AND kind IN ('expectation', 'reconciliation', 'floor', 'drift', 'gate')
 ORDER BY coalesce(passed, false), list_position(['critical', 'warning', 'info'], severity), source, kind, name"""
 
 _STAGES_SQL = """

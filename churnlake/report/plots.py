@@ -1,12 +1,15 @@
-"""The picture on a page: SVG text that stands in the page itself and takes its colours from the page's style."""
+"""The pictures on a page: SVG text that stands in the page itself and takes its colours from the page's style."""
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from itertools import pairwise
 from typing import Any
 
 from markupsafe import Markup
 
+from churnlake.report.account import Arrival, Value
 from churnlake.report.night import Band, Bin
 
 # Stand-ins that no drawing uses otherwise; each becomes a colour of the style sheet, so that light and dark both fit.
@@ -81,3 +84,121 @@ def _in_page(svg: str) -> Markup:
         body = body.replace(stand_in, colour)
     # Matplotlib escapes every text it writes, so the drawing is markup and nothing in it came as such.
     return Markup(body)  # noqa: S704
+
+
+# Drawn narrow, so that words stay readable when a telephone shrinks the picture.
+_WIDTH, _LEFT, _BARS, _GAP, _SHARES, _FOOT = 360, 44, 100, 16, 34, 16
+_HEIGHT = _BARS + _GAP + _SHARES + _FOOT + 8
+_TOP = 8
+_MARKED_DAYS = 14
+_LONGEST_STEP = timedelta(days=4)
+"""A line does not run over more days than a long weekend without a file."""
+
+
+def daily_rows(days: Mapping[date, Arrival], first: date, last: date) -> Markup:
+    """Rows of each day as bars, what was set aside on top of them, and below the share that it is.
+
+    Every day has its place, so that days without a file are gaps.
+    """
+    span = [first + timedelta(days=place) for place in range((last - first).days + 1)]
+    most = max([*(one.raw or 0 for one in days.values()), 1])
+    shares = {day: one.aside / one.raw for day, one in days.items() if one.raw}
+    peak = max([*shares.values(), 0.01])
+    step = (_WIDTH - _LEFT) / len(span)
+    parts = [*_frame(most, peak)]
+    for place, day in enumerate(span):
+        parts.append(_day(days.get(day), day, _LEFT + place * step, step, most))
+    middle = {day: (_LEFT + (place + 0.5) * step, day) for place, day in enumerate(span)}
+    points = [
+        (middle[day][0], _TOP + _BARS + _GAP + _SHARES * (1 - share / peak), day)
+        for day, share in sorted(shares.items())
+        if day in middle
+    ]
+    parts += _line(points, "aside-line")
+    parts += [
+        _text(middle[day][0], _HEIGHT - 4, f"{day:%d %b}", _anchor(place, len(span)))
+        for place, day in enumerate(span)
+        if (len(span) - 1 - place) % _MARKED_DAYS == 0
+    ]
+    return _svg(_WIDTH, _HEIGHT, parts)
+
+
+def course(values: Sequence[Value], first: date, last: date) -> Markup:
+    """One number over the days, from its lowest to its highest value; the newest is marked. Has no words of its own."""
+    width, height, edge = 160, 52, 5
+    low, high = min(one.value for one in values), max(one.value for one in values)
+    reach = (high - low) or 1
+    days = max((last - first).days, 1)
+    points = [
+        (
+            edge + (width - 2 * edge) * (one.slot - first).days / days,
+            edge + (height - 2 * edge) * (1 - (one.value - low) / reach if high > low else 0.5),
+            one.slot,
+        )
+        for one in values
+    ]
+    across, down, _ = points[-1]
+    dot = Markup('<circle class="newest" cx="{:.1f}" cy="{:.1f}" r="3.4"/>').format(across, down)
+    return _svg(width, height, [*_line(points, "course"), dot])
+
+
+def _frame(most: int, peak: float) -> Iterator[Markup]:
+    floor, below = _TOP + _BARS, _TOP + _BARS + _GAP
+    for down, words in (
+        (_TOP, in_short(most)),
+        (floor, "0"),
+        (below, f"{peak:.1%}" if peak < _TENTH else f"{peak:.0%}"),
+        (below + _SHARES, "0"),
+    ):
+        yield Markup('<line class="grid" x1="{}" x2="{}" y1="{}" y2="{}"/>').format(_LEFT, _WIDTH, down, down)
+        yield _text(_LEFT - 4, down + 3, words, "end")
+
+
+_TENTH = 0.1
+
+
+def _day(one: Arrival | None, day: date, left: float, step: float, most: int) -> Markup:
+    floor = _TOP + _BARS
+    if one is None or one.raw is None:
+        return Markup(
+            '<rect class="no-file" x="{:.2f}" y="{}" width="{:.2f}" height="3"><title>{}</title></rect>'
+        ).format(left + step * 0.3, floor, step * 0.4, f"{day:%A} {day}: no file")
+    whole, aside = _BARS * one.raw / most, _BARS * one.aside / most
+    told = f"{day:%A} {day}: {one.raw:,} rows, {one.aside:,} set aside"
+    return Markup(
+        '<g><title>{0}</title><rect class="b-accepted" x="{1:.2f}" y="{2:.2f}" width="{3:.2f}" height="{4:.2f}"/>'
+        '<rect class="b-quarantined" x="{1:.2f}" y="{5:.2f}" width="{3:.2f}" height="{6:.2f}"/></g>'
+    ).format(told, left + step * 0.1, floor - whole + aside, step * 0.8, whole - aside, floor - whole, aside)
+
+
+def _line(points: Sequence[tuple[float, float, date]], name: str) -> Iterator[Markup]:
+    """Neighbouring days joined, with a dot for each: a lone day is seen too."""
+    for before, after in pairwise(points):
+        if after[2] - before[2] <= _LONGEST_STEP:
+            yield Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+                name, before[0], before[1], after[0], after[1]
+            )
+    for across, down, _ in points:
+        yield Markup('<circle class="{}" cx="{:.1f}" cy="{:.1f}" r="1.3"/>').format(name, across, down)
+
+
+def _anchor(place: int, places: int) -> str:
+    return "end" if place == places - 1 else ("start" if place == 0 else "middle")
+
+
+def _text(across: float, down: float, words: str, anchor: str) -> Markup:
+    return Markup('<text x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(across, down, anchor, words)
+
+
+def _svg(width: int, height: int, parts: Sequence[Markup]) -> Markup:
+    head = Markup('<svg class="drawn" viewBox="0 0 {} {}" focusable="false">').format(width, height)
+    return head + Markup("").join(parts) + Markup("</svg>")
+
+
+def in_short(number: int) -> str:
+    """A count in at most six characters: 940, 12.5 k, 3.2 M."""
+    for size, letter in ((1_000_000_000, "G"), (1_000_000, "M"), (10_000, "k")):
+        if number >= size:
+            scaled = number / (1_000 if letter == "k" else size)
+            return f"{scaled:.1f} {letter}" if scaled < 100 else f"{scaled:.0f} {letter}"
+    return f"{number:,}"

@@ -107,7 +107,7 @@ def _newest(warehouse: Path, contract: str) -> date | None:
 _STANDING_SQL = """
 WITH quality AS (
   SELECT contract, business_date, kind, severity, passed, source,
-    kind IN ('expectation', 'reconciliation', 'floor') AS is_check,
+    kind IN ('expectation', 'reconciliation', 'floor', 'drift', 'gate') AS is_check,
     kind = 'count' AS is_count, split_part(name, '.', 1) AS what, try_cast(observed AS BIGINT) AS number
   FROM churn.run_quality
 ), told AS (

@@ -1,12 +1,13 @@
 """The verdict on a published night: red, amber or green, and why, in words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from churnlake import calendar
+from churnlake.report.account import BUCKETS, Account
 from churnlake.report.standing import Standing
 
 
@@ -55,16 +56,95 @@ class Deadline:
 
 def judge(standing: Standing, deadline: Deadline | None) -> Verdict:
     """The verdict of a night. What was not recorded is never taken for good."""
-    worst_first = [Light.RED, Light.AMBER, Light.GREEN]
-    found = [
+    return _worst_first(
         *_freshness(standing, deadline),
         *_checks(standing),
         *_sums(standing),
         *_scores(standing),
         *_model(standing),
-    ]
-    findings = sorted(found, key=lambda finding: worst_first.index(finding.light))
+    )
+
+
+def judge_data(account: Account) -> Verdict:
+    """The verdict on what a night took in: refused, something to look at, or every row where it belongs."""
+    if account.refusal is not None:
+        stage = f" in the stage {account.refusal.stage}" if account.refusal.stage else ""
+        return _worst_first(
+            Finding(Light.RED, f"The run stopped{stage}. The last published scores stay as they are."),
+            *_failed_checks(account),
+            *_arrived(account),
+        )
+    return _worst_first(*_rows_add_up(account), *_arrived(account), *_failed_checks(account))
+
+
+def _worst_first(*found: Finding) -> Verdict:
+    order = [Light.RED, Light.AMBER, Light.GREEN]
+    findings = sorted(found, key=lambda finding: order.index(finding.light))
     return Verdict(findings[0].light, tuple(findings))
+
+
+def _rows_add_up(account: Account) -> Iterator[Finding]:
+    for source in account.sources:
+        raw, placed = account.total("raw", source), sum(account.total(bucket, source) or 0 for bucket in BUCKETS)
+        if raw is None:
+            yield Finding(Light.AMBER, f"{source}: the rows of its deliveries were not counted.")
+        elif raw != placed:
+            yield Finding(Light.RED, f"{source}: does not add up, {raw:,} rows came and {placed:,} went somewhere.")
+        else:
+            yield Finding(Light.GREEN, f"{source}: each of its {raw:,} rows is accounted for.")
+    if not account.arrivals:
+        yield Finding(Light.AMBER, "No delivery is told: none came, or an older version published this night.")
+
+
+NOTICED = {
+    "delivery": "did not come",
+    "unready": "not whole yet, left alone",
+    "too_late": "past its days, refused",
+    "closed_day": "came for a closed day",
+}
+"""What may be noticed about files, by how a check's name begins."""
+
+
+def _arrived(account: Account) -> Iterator[Finding]:
+    for start, words in NOTICED.items():
+        noticed = [check for check in account.noticed(start) if not check["passed"]]
+        if noticed:
+            yield Finding(Light.AMBER, f"{_count(len(noticed), 'file')} {words}.")
+    late = [one for one in account.arrivals if one.late_days]
+    if late:
+        most = max(one.late_days for one in late)
+        yield Finding(Light.GREEN, f"{_count(len(late), 'file')} came late, by up to {_count(most, 'day')}.")
+    corrections = [one for one in account.arrivals if one.kind == "correction"]
+    if corrections:
+        withdrawn = sum(one.withdrawn or 0 for one in corrections)
+        yield Finding(Light.GREEN, f"{_count(len(corrections), 'correction')} took back {_count(withdrawn, 'fact')}.")
+    released = [one for one in account.arrivals if one.kind == "release"]
+    if released:
+        rows = sum(one.accepted or 0 for one in released)
+        yield Finding(Light.GREEN, f"{_count(len(released), 'release')} let {_count(rows, 'row')} out of quarantine.")
+
+
+def _failed_checks(account: Account) -> Iterator[Finding]:
+    lights = {"critical": Light.RED, "warning": Light.AMBER, "info": Light.GREEN}
+    for kind, words in (("gate", "gate"), ("drift", "column difference"), ("expectation", "expectation"),
+                        ("reconciliation", "sum")):  # fmt: skip
+        for severity, light in lights.items():
+            failed = [one for one in account.of_kind(kind) if not one["passed"] and one["severity"] == severity]
+            if failed:
+                yield Finding(light, f"{_count(len(failed), words)} with severity {severity}: {_names(failed)}.")
+
+
+def _names(failed: Sequence[Mapping[str, object]]) -> str:
+    named = [f"{one['source']} {one['name']}" for one in failed]
+    return ", ".join(named[:SOME]) + (f" and {len(named) - SOME} more" if len(named) > SOME else "")
+
+
+SOME = 3
+"""Names that a finding gives; the tables have them all."""
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def is_late(standing: Standing, deadline: Deadline | None) -> bool | None:

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from churnlake.intake import NIGHTS, delivery_rows, measurement_rows, reason_rows, taken_in
+from churnlake.gates import HISTORY
+from churnlake.intake import delivery_rows, measurement_rows, reason_rows, taken_in
 from churnlake.ledger import Delivery, Measurement
 
 MONDAY = date(2026, 3, 9)
@@ -93,7 +94,7 @@ def test_reasons_are_rows_of_their_own(deliver: Callable[..., Delivery]) -> None
 
 def test_measurements_of_the_newest_slots_are_kept_without_bins(deliver: Callable[..., Delivery]) -> None:
     """Of a long history only what gates look back on; never what was measured of another delivery."""
-    slots = [MONDAY + timedelta(days=place) for place in range(NIGHTS + 1)]
+    slots = [MONDAY + timedelta(days=place) for place in range(HISTORY + 1)]
     taken = [deliver(slot) for slot in slots]
     measured = [
         Measurement(f"{slot}-{end}", slot, name, 0.5)

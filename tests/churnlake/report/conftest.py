@@ -1,6 +1,8 @@
 """A home with made-up nights: contract, ledger and warehouse, filled through their own doors and without Spark."""
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from html.parser import HTMLParser
@@ -8,13 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pytest
+from deltalake import write_deltalake
 
 from churnlake.contract import load_contract
 from churnlake.definition import definition_rows
-from churnlake.ledger import Ledger
+from churnlake.intake import delivery_rows, measurement_rows, reason_rows
+from churnlake.ledger import Delivery, Found, Ledger, Run
+from churnlake.ledger.runs import RunKind
 from churnlake.report import write_page
 from churnlake.settings import Settings
+from churnlake.tables import LAKE
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise, query
 from churnlake.warehouse.publications import Publications
 
@@ -131,6 +138,7 @@ class Home:
         actor: str = "night",
         reason: str | None = None,
         run_id: str | None = None,
+        taken: Sequence[Delivery] = (),
         **facts: Any,
     ) -> str:
         """Publish 20 customers scored 0.025, 0.075, ... 0.975, one held and three excluded. Returns: the run id."""
@@ -138,7 +146,13 @@ class Home:
         run_id = run_id or f"{contract}-night-{day:%Y%m%d}-{len(list(self.settings.home.glob('*.parquet')))}"
         scores, population = self._files(run_id, day, given, excluded)
         documents = {
-            "run_quality": [*_counts(COUNTS if counts is None else counts), *checks],
+            "run_quality": [
+                *_counts(COUNTS if counts is None else counts),
+                *checks,
+                *measurement_rows("orders", self.ledger.measurements("shop", "orders"), taken),
+            ],
+            "deliveries": list(delivery_rows(taken)),
+            "quarantine_reasons": list(reason_rows(taken)),
             "definition": definition_rows(load_contract(self.contract_file)),
             "models": models,
             "data_dictionary": [FEATURE],
@@ -168,6 +182,43 @@ class Home:
         )
         materialise(self.publications)
         return run_id
+
+    def run(self, day: date, *, kind: RunKind = "night", message: str | None = None) -> Run:
+        """A run of the ledger that is published, or with a message refused in its ingest stage."""
+        run = self.ledger.start_run(
+            contract="shop", kind=kind, business_date=day, application="a1",
+            contract_digest=load_contract(self.contract_file).digest, code_revision="4", actor="night", pid=1,
+            lane_epoch=1, now=MORNING,
+        )  # fmt: skip
+        self.ledger.start_stage(run.run_id, "ingest", 1, now=MORNING)
+        if message is None:
+            self.ledger.finish_stage(run.run_id, "ingest", 1, counts={}, now=MORNING)
+            return self.ledger.finish_run(run.run_id, 1, "published", exit_code=0, now=MORNING)
+        self.ledger.fail_stage(run.run_id, "ingest", 1, message=message, now=MORNING)
+        return self.ledger.finish_run(run.run_id, 1, "failed", exit_code=3, now=MORNING, message=message)
+
+    def deliver(
+        self, run: Run, slot: date, *, measured: Mapping[str, float] | None = None, taken_in: bool = True, **given: Any
+    ) -> None:
+        """A delivery of orders in the ledger, by a run: 130 rows of which 100 were accepted, unless said otherwise."""
+        counts = DELIVERED | given.pop("counts", {})
+        values: dict[str, Any] = {
+            "source": "orders", "delivery_id": f"{slot}-0a", "path": f"data/{slot}.csv", "bytes": 2_000, "sha256": "0a",
+            "slot": slot, "available_on": slot, "known_date": slot,
+        }  # fmt: skip
+        found = Found(**values | given)
+        self.ledger.freeze_deliveries("shop", run.run_id, [found])
+        if taken_in:
+            self.ledger.mark_ingested("shop", {("orders", found.delivery_id): counts})
+            self.ledger.record_measurements("shop", "orders", {found.delivery_id: measured or {}})
+
+    def hold(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Rows of orders in the contract's quarantine, as the night of the slot leaves them."""
+        types = {"text": pa.string(), "date": pa.date32(), "bigint": pa.int64(), "text[]": pa.list_(pa.string())}
+        columns = LAKE["quarantine"].columns
+        schema = pa.schema([(column.name, types[column.type]) for column in columns])
+        whole = [_held(number, row) for number, row in enumerate(rows, start=1)]
+        write_deltalake(str(self.settings.lake("shop") / "quarantine"), pa.Table.from_pylist(whole, schema=schema))
 
     @property
     def model(self) -> dict[str, Any]:
@@ -204,6 +255,28 @@ class Home:
         _write(scores, SCORES, scored, REASONS)
         _write(population, POPULATION, people, "")
         return scores, population
+
+
+DELIVERED: dict[str, Any] = {
+    "raw": 130,
+    "accepted": 100,
+    "unchanged": 0,
+    "duplicate": 4,
+    "ignored": {"anonymous": 20},
+    "quarantined": {"bad_type.price": 6},
+    "defects": {"ignored.anonymous": 20, "bad_type.price": 9, "duplicate": 4},
+    "withdrawn": 0,
+}
+
+
+def _held(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
+    slot = row["slot"]
+    values = {
+        "source": "orders", "delivery_id": f"{slot}-0a", "file": f"data/{slot}.csv", "record_number": number,
+        "row_hash": f"hash-{number}", "reasons": ["bad_type.price"], "rule_digest": "r", "status": "held",
+        "changed_by": f"{slot}-0a", "run_id": "r1", "known_date": slot, "known_month": f"{slot:%Y-%m}",
+    }  # fmt: skip
+    return {**values, **row, "raw_row": json.dumps(row["raw_row"])}
 
 
 POPULATION = "business_date DATE, customer_id VARCHAR, eligible BOOLEAN, reason VARCHAR"
@@ -292,3 +365,84 @@ def plain(tmp_path_factory: pytest.TempPathFactory, open_home: Callable[[Path], 
 def home(tmp_path: Path, open_home: Callable[[Path], Home]) -> Home:
     """An empty home in a folder with a space in its name."""
     return open_home(tmp_path / "a home")
+
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+FLAGS = [
+    "--no-sandbox",  # Chromium's own refuses to start as root, which containers run as
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """The Chromium of this machine, without a window."""
+    found = next(filter(None, map(shutil.which, NAMES)), None)
+    if found is None:
+        pytest.skip(f"no Chromium on PATH (looked for {', '.join(NAMES)}): the pages were not opened in a browser")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=FLAGS)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def opened(browser: Any, home: Any) -> Iterator[Callable[..., Any]]:
+    """Opens a page; at the end nothing but the pages themselves may have been asked for or complained of."""
+    contexts, asked, complaints = [], [], []
+
+    def open_page(address: str, width: int = 1200, scheme: str = "light") -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url))
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("dialog", lambda dialog: complaints.append(f"dialog: {dialog.message}"))
+        page.goto((home.settings.reports / address).as_uri(), wait_until="load")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    own = home.settings.reports.as_uri()
+    assert [url for url in asked if not url.startswith(own) or not url.endswith(".html")] == []
+    assert complaints == []
+
+
+@pytest.fixture(scope="session")
+def weak_texts() -> str:
+    """A script that lists texts which differ too little from what is behind them."""
+    return WEAK_TEXTS
+
+
+# Contrast by https://www.w3.org/TR/WCAG21/#dfn-contrast-ratio, of each text against the nearest painted background.
+WEAK_TEXTS = """() => {
+  const parts = colour => colour.match(/[\\d.]+/g).map(Number);
+  const linear = c => (c /= 255) <= 0.03928 ? c / 12.92 : ((c + 0.055) / 1.055) ** 2.4;
+  const light = ([r, g, b]) => 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
+  const behind = element => {
+    for (let e = element; e; e = e.parentElement) {
+      const colour = parts(getComputedStyle(e).backgroundColor);
+      if (colour.length < 4 || colour[3] > 0) return colour;
+    }
+    return [255, 255, 255];
+  };
+  const weak = [];
+  for (const element of document.querySelectorAll('body *')) {
+    const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
+    if (!own || ['STYLE', 'TITLE'].includes(element.tagName)) continue;
+    const style = getComputedStyle(element), inPicture = element.closest('svg');
+    const [a, b] = [light(parts(inPicture ? style.fill : style.color)), light(behind(element))];
+    const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (ratio < 4.5) weak.push([element.textContent.trim().slice(0, 40), ratio]);
+  }
+  return weak;
+}"""

@@ -16,14 +16,14 @@ Named = Callable[[Path], dict[str, str | None]]
 
 
 def test_the_page_lies_where_it_is_looked_for(home: Any) -> None:
-    """reports/<contract>/<business_date>.html, and the index beside the contracts; nothing half-written stays."""
+    """reports/<contract>/<business_date>.html and its data page, and the index; nothing half-written stays."""
     home.publish()
 
     page = write_page(home.settings, "shop", DAY)
 
     assert page == home.settings.reports / "shop" / "2026-03-09.html"
     written = sorted(str(path.relative_to(home.settings.reports)) for path in home.settings.reports.rglob("*.*"))
-    assert written == ["index.html", "shop/2026-03-09.html"]
+    assert written == ["index.html", "shop/2026-03-09-data.html", "shop/2026-03-09.html"]
 
 
 def test_every_number_of_the_funnel_is_shown_with_its_reasons(plain: Any, named: Named) -> None:
