@@ -160,8 +160,11 @@ def _packed(names: Collection[str], alias: str) -> Column:
 
 
 def _too_early(source: Source) -> Column:
-    """A fact dated after its delivery waits; one dated too far ahead is an error of its clock."""
-    days_ahead = F.datediff(F.to_date("event_ts"), F.col("known_date"))
+    """A fact dated after its file's day waits; one dated too far ahead is an error of its clock.
+
+    Held against the file's day, not the day it became known: a file that comes late must be judged as on its day.
+    """
+    days_ahead = F.datediff(F.to_date("event_ts"), F.col("slot"))
     return _present([F.when(days_ahead > source.max_early_days, F.lit("too_early"))])
 
 
