@@ -227,7 +227,8 @@ def _freeze(connection: sa.Connection, contract: str, run_id: str, file: Found) 
             next_step="put the frozen file back; deliver a correction as a file of its own",
         )
     # What is not in yet becomes known with the run that takes it in: the date it was frozen with may be sealed by now.
-    taken_up = {"run_id": run_id, "known_date": max(held.known_date, file.known_date)}
+    # Its file may lie elsewhere too.
+    taken_up = {"run_id": run_id, "known_date": max(held.known_date, file.known_date), "path": file.path}
     connection.execute(sa.update(schema.delivery).where(key, DELIVERY.state == "frozen").values(taken_up))
 
 

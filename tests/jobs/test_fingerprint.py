@@ -52,6 +52,14 @@ def test_what_the_date_could_not_know_does_not_count() -> None:
     assert print_of(ONE, later) == print_of(ONE, frozen) == print_of(ONE) != print_of(ONE, TWO)
 
 
+def test_of_each_day_the_version_in_force_counts() -> None:
+    """A correction known later changes nothing of what the date was made of; one known by then stands for its day."""
+    corrected = replace(ONE, delivery_id="2011-02-02-cc-2", sha256="cc", known_date=DAY, corrects="2011-02-02-aa")
+    later = replace(corrected, known_date=date(2011, 2, 4))
+    assert print_of(ONE, TWO, later) == print_of(ONE, TWO)
+    assert print_of(ONE, TWO, corrected) == print_of(TWO, replace(corrected, corrects=None)) != print_of(ONE, TWO)
+
+
 @pytest.mark.parametrize(
     ("other", "parts"),
     [

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from churnlake.errors import ConflictError, DataRefusedError, ModelRefusedError, UnavailableError, UsageError
-from churnlake.ledger import CheckResult, Found, Ledger, Measurement, Run
+from churnlake.ledger import CheckResult, Found, Ledger, Measurement, Run, current_versions, taken_files
 from churnlake.ledger.database import MIGRATIONS
 from churnlake.ledger.schema import REVISION, metadata
 
@@ -73,8 +74,8 @@ def test_an_older_ledger_is_brought_forward_with_all_it_holds(tmp_path: Path) ->
         config.attributes["connection"] = connection
         command.upgrade(config, "0001")
         connection.exec_driver_sql(
-            "INSERT INTO run (run_id, contract, kind, business_date, state, application, contract_digest, code_revision,"
-            " actor, started_at) VALUES ('r1', 'shop', 'night', '2011-11-28', 'published', 'a', 'c', 'x', 'me',"
+            "INSERT INTO run (run_id, contract, kind, business_date, state, application, contract_digest,"
+            " code_revision, actor, started_at) VALUES ('r1', 'shop', 'night', '2011-11-28', 'published', 'a', 'c', 'x', 'me',"
             f" '{NOW.isoformat()}')"
         )
         connection.exec_driver_sql(
@@ -221,6 +222,37 @@ def test_frozen_deliveries_pass_to_the_next_run_and_are_known_with_it(ledger: Le
     assert ledger.deliveries("shop", "other") == []
 
 
+def test_a_correction_keeps_its_id_and_what_it_corrects_when_a_run_is_taken_up(ledger: Ledger) -> None:
+    """Frozen again it is the same delivery, wherever its file lies by now; other bytes are another one beside it."""
+    run = start(ledger)
+    ledger.freeze_deliveries("shop", run.run_id, [found("a")])
+    ledger.mark_ingested("shop", {("invoices", "a"): {}})
+    second = found("b-2", sha256="bb", corrects="a")
+    ledger.freeze_deliveries("shop", run.run_id, [second])
+    frozen = ledger.freeze_deliveries("shop", run.run_id, [replace(second, path="data/moved.csv")])
+    assert [(one.delivery_id, one.corrects, one.path) for one in frozen] == [("b-2", "a", "data/moved.csv")]
+    both = ledger.freeze_deliveries("shop", run.run_id, [found("c-2", sha256="cc", corrects="a")])
+    assert [one.delivery_id for one in both] == ["b-2", "c-2"]
+    ledger.forget_frozen("shop", "invoices", ["a", "b-2"])
+    assert [(one.delivery_id, one.state) for one in ledger.deliveries("shop")] == [("a", "ingested"), ("c-2", "frozen")]
+
+
+def test_the_version_in_force_is_the_one_that_no_other_corrects(ledger: Ledger) -> None:
+    """By source; files that are not in yet and releases from quarantine are no versions of a file."""
+    run = start(ledger)
+    ledger.freeze_deliveries(
+        "shop",
+        run.run_id,
+        [found("a"), found("b-2", corrects="a"), found("c-3", corrects="b-2"), found("release-d", kind="release")],
+    )
+    ledger.mark_ingested("shop", {("invoices", name): {} for name in ("a", "b-2", "release-d")})
+    taken = taken_files(ledger.deliveries("shop"))
+    assert [one.delivery_id for one in taken] == ["a", "b-2"]
+    assert [one.delivery_id for one in current_versions(taken)] == ["b-2"]
+    elsewhere = [replace(one, source="visits") for one in taken if one.corrects]
+    assert [one.delivery_id for one in current_versions([*taken[:1], *elsewhere])] == ["a", "b-2"]
+
+
 def test_a_file_changed_after_it_was_frozen_is_refused(ledger: Ledger) -> None:
     """Other bytes under a frozen name stop the night, and nothing of that list is frozen."""
     run = start(ledger)
@@ -292,6 +324,7 @@ def test_contracts_and_skipped_dates_are_remembered_once(ledger: Ledger) -> None
 
 WRITER = """
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from churnlake.ledger import Ledger
 ledger = Ledger.open(sys.argv[1])
