@@ -75,7 +75,8 @@ def test_an_older_ledger_is_brought_forward_with_all_it_holds(tmp_path: Path) ->
         command.upgrade(config, "0001")
         connection.exec_driver_sql(
             "INSERT INTO run (run_id, contract, kind, business_date, state, application, contract_digest,"
-            " code_revision, actor, started_at) VALUES ('r1', 'shop', 'night', '2011-11-28', 'published', 'a', 'c', 'x', 'me',"
+            " code_revision, actor, started_at)"
+            " VALUES ('r1', 'shop', 'night', '2011-11-28', 'published', 'a', 'c', 'x', 'me',"
             f" '{NOW.isoformat()}')"
         )
         connection.exec_driver_sql(
