@@ -163,13 +163,11 @@ def _copies(classified: DataFrame, past: Past, measured: Measured) -> Measured:
     digits = _digits_compared(measured)
     sample = rows.filter(F.substring("row_hash", 1, digits) == "0" * digits)
     copies = sample.groupBy("delivery_id", "row_hash").agg(F.count("*").alias("copies"))
-    before = F.create_map(*(F.lit(one) for pair in past.before.items() for one in pair)) if past.before else None
+    earlier = copies.join(F.broadcast(_followers(classified, past)), "delivery_id").select(
+        F.col("follower").alias("delivery_id"), "row_hash", F.lit(1).alias("stood")
+    )
     mine = copies.filter(F.col("delivery_id").isin(list(measured)))
-    if before is None:
-        compared = mine.withColumn("stood", F.lit(None).cast("int"))
-    else:
-        earlier = copies.select(F.col("delivery_id").alias("before"), "row_hash", F.lit(1).alias("stood"))
-        compared = mine.withColumn("before", before[F.col("delivery_id")]).join(earlier, ["before", "row_hash"], "left")
+    compared = mine.join(earlier, ["delivery_id", "row_hash"], "left")
     total = F.sum("copies")
     shares = compared.groupBy("delivery_id").agg(
         (F.sum(F.col("copies") - 1) / total).alias("doubled"),
@@ -180,6 +178,12 @@ def _copies(classified: DataFrame, past: Past, measured: Measured) -> Measured:
         | ({"repeated": row["repeated"]} if row["delivery_id"] in past.before else {})
         for row in shares.collect()
     }
+
+
+def _followers(classified: DataFrame, past: Past) -> DataFrame:
+    """Columns delivery_id and follower: who comes right after whom."""
+    pairs = [(earlier, later) for later, earlier in past.before.items()]
+    return classified.sparkSession.createDataFrame(pairs, "delivery_id STRING, follower STRING")
 
 
 def _digits_compared(measured: Measured) -> int:
