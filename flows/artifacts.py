@@ -71,6 +71,21 @@ def _show_night(shift: Shift, run: Run) -> None:
     create_link_artifact(
         page.as_uri(), link_text=f"The page of {run.business_date}", key=artifact_key(run.contract, "report")
     )
+    _show_data(shift, run)
+
+
+def show_refused(shift: Shift) -> None:
+    """For runs that published nothing: the page that says why, and what had arrived."""
+    for run in shift.refused:
+        _show_data(shift, run)
+
+
+def _show_data(shift: Shift, run: Run) -> None:
+    from churnlake.report import data_address
+
+    page = data_address(shift.settings.reports, run.contract, run.business_date)
+    text = "What arrived for" if run.state == "published" else "Why nothing was published for"
+    create_link_artifact(page.as_uri(), link_text=f"{text} {run.business_date}", key=artifact_key(run.contract, "data"))
 
 
 def night_markdown(shift: Shift, run: Run) -> str:

@@ -90,6 +90,7 @@ def lines_of(shift: Shift, run: Run) -> str:
     aside = "".join(f" + {number:,} {reason}" for reason, number in ingest.aside.items() if number)
     days = f"{'' if run.kind == 'night' else '..'}{run.business_date}"
     lines = f"{ingest.taken or 0:,} lines = {ingest.given or 0:,} accepted{aside}"
+    lines += f"; {ingest.corrections_in_words}" if ingest.corrections_in_words else ""
     return f"{run.kind:<8} {days:>12}  {lines}"
 
 

@@ -27,9 +27,17 @@ def follow_agenda(shift: Shift) -> State:
                     follow_run(run_title(application, run), run.run_id, application.kind)
     except ChurnlakeError as error:
         shift.failure = error
+        _show_refused(shift)
         return Failed(name="Refused" if error.exit_code in REFUSALS else "Failed", message=str(error))
     ended = verdict(shift)
     return Completed(name=ended.name, message=ended.message)
+
+
+def _show_refused(shift: Shift) -> None:
+    try:
+        artifacts.show_refused(shift)
+    except Exception as problem:  # noqa: BLE001 - the error that stopped the night is what must be seen
+        get_run_logger().warning(f"no link to the data page: {problem}")
 
 
 def run_title(application: Application, run: Run) -> str:

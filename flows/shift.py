@@ -67,6 +67,7 @@ class Shift:
     said: list[str] = field(default_factory=list)
     running: Progress | None = None
     failure: ChurnlakeError | None = None
+    refused: list[Run] = field(default_factory=list)
     _ahead: Job | None = None
 
     @classmethod
@@ -134,6 +135,7 @@ class Shift:
             self.running = None
             if job.poll() != 0:
                 self.settle()
+                self._explain(application)
         self.said += job.said().splitlines()
 
     @contextmanager
@@ -177,6 +179,20 @@ class Shift:
         except Exception as problem:  # noqa: BLE001 - whatever becomes of its page, the night is published
             fix = f"`churnlake report {self.contract.path} --date {run.business_date}`"
             self.said.append(f"{run.business_date} has no page: {problem}; try {fix}")
+
+    def _explain(self, application: Application) -> None:
+        """Writes the data page of what the application did not finish, for whoever is woken by it."""
+        failed = [run for run in self.ledger.runs_of_application(application.name) if run.state == "failed"]
+        for run in failed:
+            if run.kind == "training" or self.publications.current(run.contract, run.business_date) is not None:
+                continue
+            self.refused.append(run)
+            try:
+                from churnlake.report import write_data_page
+
+                write_data_page(self.settings, run.contract, run.business_date)
+            except Exception as problem:  # noqa: BLE001 - the error that stopped the run must come through, not this one
+                self.said.append(f"{run.business_date} has no data page: {problem}")
 
     def published(self) -> list[Run]:
         """The nights this shift published."""

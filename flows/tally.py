@@ -15,7 +15,10 @@ _ASIDE = {"ingest": ("ignored", "duplicate", "unchanged", "quarantined"), "featu
 
 @dataclass(frozen=True)
 class StageLine:
-    """One stage in numbers: rows or customers in and out, and what was set aside, by reason."""
+    """One stage in numbers: rows or customers in and out, and what was set aside, by reason.
+
+    `withdrawn` are facts of earlier deliveries that `corrections` took back: they are no part of what came in.
+    """
 
     stage: str
     state: str
@@ -23,11 +26,22 @@ class StageLine:
     given: int | None
     aside: dict[str, int]
     seconds: float | None
+    corrections: int = 0
+    withdrawn: int = 0
 
     @property
     def aside_in_words(self) -> str:
-        """`123 anonymous, 4 duplicate`, or `0`."""
-        return ", ".join(f"{number:,} {reason}" for reason, number in self.aside.items() if number) or "0"
+        """`123 anonymous, 4 duplicate`, or `0`; after it what corrections took back, where there were any."""
+        aside = ", ".join(f"{number:,} {reason}" for reason, number in self.aside.items() if number) or "0"
+        return f"{aside}; {self.corrections_in_words}" if self.corrections_in_words else aside
+
+    @property
+    def corrections_in_words(self) -> str:
+        """`2 corrections took back 17 facts`; empty where nothing was corrected."""
+        if not self.corrections and not self.withdrawn:
+            return ""
+        files = f"{self.corrections:,} correction{'' if self.corrections == 1 else 's'}"
+        return f"{files} took back {self.withdrawn:,} fact{'' if self.withdrawn == 1 else 's'}"
 
 
 @dataclass(frozen=True)
@@ -56,7 +70,10 @@ def _line(stage: Stage) -> StageLine:
         reasons = by_reason(stage.counts.get(name, 0), name)
         # A rule's name says little in a line of numbers; which rules they were is among the checks.
         aside |= {name: sum(reasons.values())} if name == "quarantined" else reasons
-    return StageLine(stage.stage, stage.state, stage.counts.get(taken), stage.counts.get(given), aside, stage.seconds)
+    # A ledger of an older version knows no corrections.
+    taken_back = {name: int(stage.counts.get(name, 0)) for name in ("corrections", "withdrawn")}
+    counts = stage.counts.get(taken), stage.counts.get(given)
+    return StageLine(stage.stage, stage.state, *counts, aside, stage.seconds, **taken_back)
 
 
 def by_reason(count: Any, name: str) -> dict[str, int]:

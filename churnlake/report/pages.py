@@ -4,6 +4,7 @@ Each stands alone: no script, no network.
 """
 
 import secrets
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -53,7 +54,7 @@ BUCKET_WORDS = {
     "quarantined": "quarantined",
 }
 
-ARRIVALS_SHOWN = 40
+ARRIVALS_SHOWN = 20
 """Deliveries in the table: the first night tells all of history, which belongs into the warehouse."""
 
 
@@ -156,7 +157,8 @@ def _told(account: Account, contract: Contract | None, contract_path: Path | Non
         "courses": [_drawn(account, course) for course in trends.tell(account)],
         "unit": "customer" if contract is None else contract.unit,
         "timezone": None if contract is None else contract.timezone,
-        "contract_path": contract_path or "CONTRACT",
+        "contract_path": "CONTRACT" if contract_path is None else shlex.quote(str(contract_path)),
+        "corrected_days": any(one.kind == "correction" for one in account.days),
     }
 
 

@@ -93,22 +93,27 @@ def _groups(table: Quarantine, contract: Contract, account: Account, deliveries:
         if why.source not in contract.sources:
             continue
         wanted = Wanted(source=why.source, reasons=(why.reason,), deliveries=deliveries)
-        rows = sorted(table.rows(wanted, limit=LOOKED_AT), key=lambda row: row.reasons[:1] != (why.reason,))
-        shown = tuple(sample(row, contract.sources[why.source]) for row in rows[:SHOWN] if row.text is not None)
-        if shown:
-            yield Group(why.source, why.reason, shown)
+        found = table.rows(wanted, limit=LOOKED_AT)
+        rows = sorted((row for row in found if row.text is not None), key=lambda row: row.reasons[:1] != (why.reason,))
+        if rows:
+            yield Group(why.source, why.reason, tuple(as_samples(rows, contract.sources[why.source])[:SHOWN]))
 
 
-def sample(row: Row, source: Source) -> Sample:
-    """A row with every column masked that the contract's customer_id is made from, or that holds the same text."""
+def as_samples(rows: Sequence[Row], source: Source) -> list[Sample]:
+    """Rows with every column masked that the contract's customer_id is made from, or that holds the text of one."""
+    plain = _plain_columns(source)
+    texts = [text for row in rows for text in (row.text or {}).items()]
+    ids = {value for column, value in texts if column.lower() not in plain | {CORRUPT} and value}
+    return [_sample(row, plain, ids) for row in rows]
+
+
+def _sample(row: Row, plain: Collection[str], ids: Collection[str]) -> Sample:
     text = dict(row.text or {})
     line = text.pop(CORRUPT, None)
     if line is not None or "bad_shape" in row.reasons:
         # Its fields stand in wrong columns: the id may be anywhere.
         told = len(line) if line is not None else sum(len(value or "") for value in text.values())
         return Sample(row.file, row.record_number, row.reasons, (), whole_line=told)
-    plain = _plain_columns(source)
-    ids = [value for column, value in text.items() if column.lower() not in plain and value]
     cells = (_cell(column, value, plain, ids) for column, value in text.items())
     return Sample(row.file, row.record_number, row.reasons, tuple(cells))
 
@@ -122,7 +127,7 @@ def _plain_columns(source: Source) -> frozenset[str]:
     return frozenset(landed_column(name).lower() for name in source.types if typed_column(name).lower() not in ids)
 
 
-def _cell(column: str, value: str | None, plain: Collection[str], ids: Sequence[str]) -> Cell:
+def _cell(column: str, value: str | None, plain: Collection[str], ids: Collection[str]) -> Cell:
     if value is None:
         return Cell(column, None)
     tells = any(value == one or (len(one) >= _LEAST_ID and one in value) for one in ids)

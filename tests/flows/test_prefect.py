@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from churnlake.ledger import Run
+from churnlake.report import data_address
 from churnlake.settings import Settings
 from flows.orchestrator import answers, is_dead, process_tag, server_url
 from flows.shift import Request, Shift, carry_out
@@ -90,7 +91,8 @@ def test_a_night_leaves_its_artifacts_and_no_customer_in_them(planned: OpenShift
     from prefect.artifacts import Artifact
 
     through_prefect(planned(), FIRST)
-    found = {what: Artifact.get(f"online-retail-{what}") for what in ("night", "quality", "population", "report")}
+    kinds = ("night", "quality", "population", "report", "data")
+    found = {what: Artifact.get(f"online-retail-{what}") for what in kinds}
     assert all(found.values())
     lines = found["night"].data.splitlines()
     assert lines[0] == "# online_retail 2011-11-28: published"
@@ -127,13 +129,19 @@ def test_with_no_model_history_and_training_are_subflows_too(open_shift: OpenShi
 
 
 def test_a_refused_night_is_refused_with_its_message_and_its_stage_failed(planned: OpenShift, prefect_api: str) -> None:
-    """The task of the stage fails, the subflow with it, and the flow says why."""
+    """The task of the stage fails, the subflow with it, and the flow says why, with a link to the data page."""
+    from prefect.artifacts import Artifact
+
     shift = planned("--fail", "features:3")
     state = through_prefect(shift, FIRST)
     assert (state.type.value, state.name) == ("FAILED", "Refused")
     assert "said no" in state.message
     assert shift.failure is not None
     assert shift.failure.exit_code == 3
+    link = Artifact.get("online-retail-data").data
+    page = data_address(shift.settings.reports, "online_retail", FIRST)
+    assert f"[Why nothing was published for 2011-11-28]({page.as_uri()})" in link
+    assert "features said no" in page.read_text(encoding="utf-8")
     night = runs_below(state)["online_retail 2011-11-28"]
     expected = {"ingest": "Completed", "features": "Failed"}
     assert soon(lambda: tasks_of(night.id), expected) == expected

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from churnlake.errors import DataRefusedError, UsageError
-from churnlake.ledger import Run
+from churnlake.ledger import Run, Stage
+from churnlake.report import data_address
 from churnlake.settings import Settings
 from flows.shift import Request, Shift, carry_out, read_clock
-from flows.tally import night_tally, verdict
+from flows.tally import night_tally, stage_lines, verdict
 
 OpenShift = Callable[..., Shift]
 Nights = Callable[[Shift], list[Run]]
@@ -105,6 +106,48 @@ def test_a_refusal_keeps_its_exit_code_and_the_next_shift_resumes_after_the_last
     (run,) = nights(again)
     assert (run.state, run.attempt) == ("published", 2)
     assert [stage.attempt for stage in again.ledger.stages(run.run_id)] == [1, 1, 2, 2]
+
+
+def test_a_refused_night_has_a_data_page_that_says_why_until_it_is_published(planned: OpenShift) -> None:
+    """It names the stage and what it said; after the repair the page tells of the published night."""
+    shift = planned("--fail", "score:3")
+    with pytest.raises(DataRefusedError):
+        carry_out(shift)
+    page = data_address(shift.settings.reports, shift.contract.name, date(2011, 11, 28))
+    told = page.read_text(encoding="utf-8")
+    assert ("Refused: nothing was published" in told, "score said no" in told) == (True, True)
+    assert [run.business_date for run in shift.refused] == [date(2011, 11, 28)]
+    index = (shift.settings.reports / "index.html").read_text(encoding="utf-8")
+    assert 'href="online_retail/2011-11-28-data.html"' in index
+    carry_out(planned())
+    assert "Refused" not in page.read_text(encoding="utf-8")
+
+
+def test_a_data_page_that_cannot_be_written_hides_no_error(planned: OpenShift) -> None:
+    """The refusal comes through; that there is no page is said beside it."""
+    shift = planned("--fail", "score:3")
+    shift.settings.reports.parent.mkdir(parents=True, exist_ok=True)
+    shift.settings.reports.write_text("a file where the folder must be")
+    with pytest.raises(DataRefusedError, match="said no"):
+        carry_out(shift)
+    assert any("has no data page" in line for line in shift.said)
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        (
+            {"unchanged": 128, "corrections": 2, "withdrawn": 1_700},
+            "128 unchanged; 2 corrections took back 1,700 facts",
+        ),
+        ({"ignored": {"anonymous": 2}, "corrections": 1, "withdrawn": 1}, "2 anonymous; 1 correction took back 1 fact"),
+        ({"duplicate": 0}, "0"),
+    ],
+)
+def test_a_stage_says_what_corrections_took_back(counts: dict[str, Any], words: str) -> None:
+    """Facts taken back are no rows that came in; a ledger of an older version knows neither."""
+    (line,) = stage_lines([Stage("r1", "ingest", 1, "done", NOW, NOW, 1.0, None, counts, None)])
+    assert line.aside_in_words == words
 
 
 def test_nothing_due_is_caught_up(open_shift: OpenShift) -> None:

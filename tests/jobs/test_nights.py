@@ -288,7 +288,8 @@ def test_the_ledger_accounts_for_every_row_and_customer(spark: SparkSession, fir
     _, stages = shop.run_of(FIRST)
     counts = {name: stage.counts for name, stage in stages.items()}
     assert counts["ingest"] == {
-        "files": 1, "raw": len(lines), "accepted": len(set(lines)) - 2, "ignored": {"anonymous": 1}, "unchanged": 0,
+        "files": 1, "corrections": 0, "raw": len(lines), "accepted": len(set(lines)) - 2, "unchanged": 0,
+        "ignored": {"anonymous": 1},
         "quarantined": {"bad_type.price": 1}, "duplicate": len(lines) - len(set(lines)), "withdrawn": 0,
         "defects": {
             "bad_type.price": 1, "ignored.anonymous": 1, "events.customer_id.not_be_null": 1,
