@@ -329,7 +329,10 @@ def refuse_unequal(checks: Sequence[CheckResult]) -> None:
 
 def _totals(deliveries: Sequence[Delivery]) -> dict[str, Any]:
     """The accounts of several deliveries, summed: numbers by bucket, and by reason where a bucket has reasons."""
-    totals: dict[str, Any] = {"files": len(deliveries)}
+    totals: dict[str, Any] = {
+        "files": len(deliveries),
+        "corrections": sum(one.corrects is not None for one in deliveries),
+    }
     for name in ("raw", "accepted", "unchanged", "duplicate", "withdrawn"):
         totals[name] = sum(one.counts[name] for one in deliveries)
     for name in ("ignored", "quarantined", "defects"):
