@@ -5,7 +5,7 @@ answer is "no" as well.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,20 +46,30 @@ def suite_problems(spark: SparkSession, suite: Suite, types: Mapping[str, str]) 
     problems = type_problems(suite, types)
     if problems:
         return problems
-    for name, expectation in zip(suite.names, suite.expectations, strict=True):
-        kwargs = expectation["kwargs"]
-        if "regex" in kwargs and (told := _refusal(spark.range(1).select(F.lit("").rlike(kwargs["regex"])))):
-            problems.append(f"{name}: regex {kwargs['regex']!r} is none that Java can read: {told}")
-        if "row_condition" in kwargs:
-            empty = spark.createDataFrame([], ", ".join(f"`{column}` {kind}" for column, kind in types.items()))
-            if told := _filter_refusal(empty, kwargs["row_condition"]):
-                problems.append(f"{name}: row_condition {kwargs['row_condition']!r}: {told}")
+    patterns = {name: one["kwargs"]["regex"] for name, one in _expectations(suite) if "regex" in one["kwargs"]}
+    row = spark.sql("SELECT 1")
+    if patterns and _refusal(row, *patterns.values()):
+        problems += [
+            f"{name}: regex {pattern!r} is none that Java can read: {told}"
+            for name, pattern in patterns.items()
+            if (told := _refusal(row, pattern))
+        ]
+    empty = spark.createDataFrame([], ", ".join(f"`{column}` {kind}" for column, kind in types.items()))
+    for name, one in _expectations(suite):
+        condition = one["kwargs"].get("row_condition")
+        if condition and (told := _filter_refusal(empty, condition)):
+            problems.append(f"{name}: row_condition {condition!r}: {told}")
     return problems
 
 
-def _refusal(frame: DataFrame) -> str | None:
+def _expectations(suite: Suite) -> Iterator[tuple[str, dict[str, Any]]]:
+    return zip(suite.names, suite.expectations, strict=True)
+
+
+def _refusal(row: DataFrame, *patterns: str) -> str | None:
+    """What Spark says of patterns it cannot compile; it compiles one when it first meets a text."""
     try:
-        frame.collect()
+        row.select(*(F.lit("").rlike(pattern) for pattern in patterns)).collect()
     except PySparkException as problem:
         return str(problem).splitlines()[0]
     return None

@@ -153,12 +153,15 @@ def _named_twice(expectations: tuple[Any, ...]) -> list[str]:
 
 
 def _as_judged(expectation: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
-    """The expectation as Great Expectations gets it: its row condition is the checked text."""
-    condition = compile_condition(expectation["kwargs"], columns)
-    if not isinstance(condition, Expression):
-        return expectation
-    checked = dict(zip(CONDITION, (condition.sql, PARSER), strict=True))
-    return {**expectation, "kwargs": {**expectation["kwargs"], **checked}}
+    """The expectation as Great Expectations gets it: its row condition is the checked text, quantiles are doubles."""
+    kwargs = dict(expectation["kwargs"])
+    condition = compile_condition(kwargs, columns)
+    if isinstance(condition, Expression):
+        kwargs |= zip(CONDITION, (condition.sql, PARSER), strict=True)
+    if ranges := kwargs.get("quantile_ranges"):
+        # Spark takes 0 and 1 only as 0.0 and 1.0.
+        kwargs["quantile_ranges"] = {**ranges, "quantiles": [float(one) for one in ranges["quantiles"]]}
+    return {**expectation, "kwargs": kwargs}
 
 
 def _row_rule(name: str, expectation: dict[str, Any]) -> RowRule:
