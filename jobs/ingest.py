@@ -81,7 +81,7 @@ def read_suites(contract: Contract, source: str) -> tuple[Suite | None, Suite]:
     """The contract's suite over a source's typed columns, if there is one, and the built-in one over canonical ones."""
     own = contract.suites / f"{source}.json"
     canonical = read_suite(CHECKOUT / "expectations" / "events.json", list(contract.sources[source].columns))
-    return (read_suite(own, list(contract.sources[source].typed)) if own.exists() else None), canonical
+    return (read_suite(own, contract.sources[source].typed) if own.exists() else None), canonical
 
 
 def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) -> None:
@@ -134,7 +134,7 @@ def _take_in(
 ) -> dict[str, dict[str, Any]]:
     """Lands, classifies, judges and writes a batch; returns each delivery's account."""
     lake, contract, source = app.lake, app.contract, batch.source
-    if problems := expression_problems(app.spark, contract, source):
+    if problems := expression_problems(app.spark, contract, source, batch.own, batch.canonical):
         raise ContractError(str(contract.path), problems)
     stage.say(f"{source}: landing {len(batch.deliveries)} files")
     layouts = {one.found.delivery_id: one.layout for one in arrivals}
