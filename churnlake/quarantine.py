@@ -143,6 +143,17 @@ class Quarantine:
         found = self._scan(wanted, ("held",), _KEYS)
         return set(zip(found["delivery_id"].to_pylist(), found["row_hash"].to_pylist(), strict=True))
 
+    def kept_before(self, source: str, day: date) -> list[str]:
+        """Who wrote the rows that became known before a date and whose text is still kept."""
+        old = (pc.field("known_date") < day) & (pc.field("known_month") <= f"{day:%Y-%m}")
+        kept = [pc.field("source") == source, old, pc.field("raw_row").is_valid()]
+        return sorted(self._read({"changed_by": pc.field("changed_by")}, kept)["changed_by"].unique().to_pylist())
+
+    def expired_by(self, source: str, writer: str) -> int:
+        """How many rows one expiry ended."""
+        its = [pc.field("source") == source, pc.field("status") == "expired", pc.field("changed_by") == writer]
+        return len(self._read({"changed_by": pc.field("changed_by")}, its)["changed_by"])
+
     def _narrow(self, wanted: Wanted, status: Status, *columns: str) -> "_Numbered":
         """The rows that fit, without what is wide; of `held` those whose copy nothing has closed."""
         found = self._scan(wanted, (status,), [*_KEYS, *(name for name in columns if name not in _KEYS)])
@@ -179,19 +190,23 @@ class Quarantine:
         self, wanted: Wanted, statuses: Sequence[Status], columns: Sequence[str], months: Iterable[str] = ()
     ) -> pa.Table:
         """Columns of the rows that fit; no other column and no month that cannot hold one is read."""
-        if self._table is None:
-            return _EMPTY.select(list(columns))
         filters = [_fits(wanted), pc.field("status").isin(list(statuses))]
-        filters += [
-            ~((pc.field("source") == source) & (pc.field("changed_by") == delivery))
-            for source, delivery in self._unfinished
-        ]
         filters += [pc.field("known_month").isin(sorted(months))] if months else []
         filters += [pc.field("known_month") >= f"{wanted.slot:%Y-%m}"] if wanted.slot else []
         read = {name: _FIRST if name == "reason" else pc.field(name) for name in columns}
-        everything = read | {"reasons": pc.field("reasons")} if wanted.reasons else read
-        found = self._table.to_pyarrow_dataset().to_table(everything, filter=functools.reduce(and_, filters))
+        found = self._read(read | {"reasons": pc.field("reasons")} if wanted.reasons else read, filters)
         return (_breaking(found, wanted.reasons) if wanted.reasons else found).select(list(columns))
+
+    def _read(self, columns: Mapping[str, pc.Expression], filters: Sequence[pc.Expression]) -> pa.Table:
+        if self._table is None:
+            return _EMPTY.select(list(columns))
+        seen = [
+            ~((pc.field("source") == source) & (pc.field("changed_by") == delivery))
+            for source, delivery in self._unfinished
+        ]
+        return self._table.to_pyarrow_dataset().to_table(
+            dict(columns), filter=functools.reduce(and_, [*filters, *seen])
+        )
 
 
 @dataclass(frozen=True)
