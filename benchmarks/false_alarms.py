@@ -62,13 +62,13 @@ def classified(lines: DataFrame, contract: Contract, delivery_id: Column) -> Dat
     return classify(landed, contract, SOURCE, own.row_rules if own else (), canonical.row_rules)
 
 
-def measured_days(days: DataFrame, contract: Contract) -> list[Night]:
-    """The numbers of every real day, oldest first, by one pass over all of them."""
+def measured_days(rows: DataFrame, contract: Contract) -> list[Night]:
+    """The numbers of every real day, oldest first, by one pass over classified rows whose delivery_id is the day."""
     slots = [str(file.slot) for file in find_files(contract, SOURCE)]
     before = {later: earlier for earlier, later in pairwise(slots)}
-    rows = classified(days, contract, F.col("slot").cast("string")).persist()
-    numbers = measure(rows, Past(before), [by.column for by in contract.features.by])
-    rows.unpersist()
+    kept = rows.persist()
+    numbers = measure(kept, Past(before), [by.column for by in contract.features.by])
+    kept.unpersist()
     return [Night(date.fromisoformat(slot), numbers[slot]) for slot in slots]
 
 
@@ -178,7 +178,7 @@ def main(count: int) -> None:
         spark.conf.set("spark.sql.shuffle.partitions", "4")
         started = time.perf_counter()
         days = landed_days(spark, contract).persist()
-        nights = measured_days(days, contract)
+        nights = measured_days(classified(days, contract, F.col("slot").cast("string")), contract)
         print(f"{len(nights)} days measured in {time.perf_counter() - started:.0f} s, {SOURCE} of {contract.name}")
         print_false_alarms(nights, contract)
         print_detection(measured_breaks(days, contract, nights, count), nights, contract)
