@@ -51,7 +51,10 @@ def measure(classified: DataFrame, past: Past, by: Sequence[str]) -> Measured:
         _copies(classified, past, measured),
     )
     return {
-        delivery_id: numbers | {name: value for part in parts for name, value in part.get(delivery_id, {}).items()}
+        # A delivery without any customer is in no group of theirs: that it has none is a number too.
+        delivery_id: {"customers": 0.0}
+        | numbers
+        | {name: value for part in parts for name, value in part.get(delivery_id, {}).items()}
         for delivery_id, numbers in measured.items()
     }
 

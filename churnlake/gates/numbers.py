@@ -50,7 +50,7 @@ _KINDS = (
          falls=False),
     Kind("own_day", "freshness", "share", Scale.POINTS, "rows dated on the slot's day", 0.05, broken=0.5, rises=False),
     Kind("null", "nulls", "share", Scale.POINTS, "rows without a value", 0.02, broken=0.5, broken_falls=False),
-    Kind("level", "levels", "share", Scale.POINTS, "of the column's values, those that are this one", 0.05),
+    Kind("level", "levels", "share", Scale.POINTS, "of the column's values, those that are this one", 0.05, broken=0.5),
     Kind("new", "levels", "share", Scale.POINTS, "of the column's values, those not seen before", 0.05, broken=0.5,
          falls=False),
     Kind("known", "keys", "share", Scale.POINTS, "of the customers, those known before", 0.10, broken_fall=5),
