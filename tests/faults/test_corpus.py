@@ -12,15 +12,22 @@ from pathlib import Path
 
 import pytest
 from pyspark.sql import SparkSession
+from pyspark.sql import functions as F
 
+from churnlake.deliveries import inspect
 from churnlake.errors import ChurnlakeError, DataRefusedError
-from churnlake.ledger import Delivery
+from churnlake.gates import Night, Rules, judge_in_order
+from churnlake.ledger import Delivery, Lane
 from churnlake.settings import Settings
 from churnlake.warehouse.duckdb import materialise, query
 from churnlake.warehouse.publications import Publications
+from jobs import gates, rows
 from jobs.application import Application, exit_code_of
+from jobs.ingest import read_suites
+from jobs.landing import read_landing
 from jobs.manifest import take_manifest
 from jobs.night import Request, run
+from jobs.profile import Past, measure
 from tests.faults.corpus import days, headers, lines
 from tests.faults.corpus import formats as files
 from tests.faults.corpus.delivery import (
@@ -191,6 +198,79 @@ def weeks(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shop
     return shop
 
 
+@dataclass(frozen=True)
+class Said:
+    """What the gates said of a recipe's day: the failed checks, and the refusal where the night would stop."""
+
+    failed: list[str]
+    refusal: DataRefusedError | None
+
+
+@pytest.fixture(scope="module")
+def gated(spark: SparkSession, weeks: Shop) -> dict[str, Said]:
+    """Every spoilt day held against the weeks before, each as if it alone had come: measured in one pass."""
+    contract, ledger = weeks.contract, weeks.ledger
+    deliveries = [_laid_out(one, weeks) for one in BY_GATES]
+    layouts = {
+        one.delivery_id: inspect(weeks.folder / one.path, contract.sources["invoices"]).layout for one in deliveries
+    }
+    own, canonical = read_suites(contract, "invoices")
+    assert own is not None
+    landed = read_landing(spark, contract, deliveries, layouts)
+    classified = rows.classify(landed, contract, "invoices", own.row_rules, canonical.row_rules, None).persist()
+    held = gates._current(ledger.deliveries(contract.name, "invoices"), [])
+    with Lane.take(weeks.settings.lake(contract.name)) as lane:
+        lake = Application(weeks.settings, contract, ledger, lane, "corpus").lake
+        yesterday = lake.read("raw_invoices").filter(F.col("delivery_id") == held[-1].delivery_id)
+        before = {one.delivery_id: held[-1].delivery_id for one in deliveries}
+        past = Past(before, yesterday, lake.read("known_customers"))
+        measured = measure(classified, past, gates._named_columns(contract, "invoices"))
+    classified.unpersist()
+    history = gates._history(ledger.measurements(contract.name, "invoices"), held)
+    rules = gates.rules_of(contract, "invoices")
+    return {one.delivery_id: _said(Night(DAY, measured[one.delivery_id]), history, rules) for one in deliveries}
+
+
+def _laid_out(recipe: Recipe, shop: Shop) -> Delivery:
+    path = Path("spoilt") / f"{recipe.name}.csv.gz"
+    content = recipe.spoil(real(DAY))
+    assert content is not None
+    (shop.folder / path).parent.mkdir(exist_ok=True)
+    (shop.folder / path).write_bytes(content)
+    return Delivery(
+        "invoices", recipe.name, str(path), len(content), "0" * 64, DAY, DAY, DAY,
+        contract="online_retail", run_id="corpus", state="frozen", counts={},
+    )  # fmt: skip
+
+
+def _said(night: Night, history: list[Night], rules: Rules) -> Said:
+    judged = {one.night.slot: one for one in judge_in_order([night], history, rules)}
+    checks = gates.checks_of("invoices", judged, DAY, rules)
+    failed = [one.name for one in checks if not one.passed]
+    try:
+        gates.refuse_broken("invoices", checks, DAY)
+    except DataRefusedError as refusal:
+        return Said(failed, refusal)
+    return Said(failed, None)
+
+
+@named(BY_GATES)
+def test_a_day_is_held_against_the_weeks_before(recipe: Recipe, gated: dict[str, Said]) -> None:
+    """P12: what cannot be right stops the night by name, what may be right is shown, a clean day passes."""
+    said = gated[recipe.name]
+    if isinstance(recipe.outcome, Stops):
+        assert said.refusal is not None, said.failed
+        assert_told(recipe, said.refusal, str(DAY))
+        return
+    OBSERVED[recipe.name] = f"goes on; failed checks: {', '.join(said.failed) or 'none'}"
+    assert said.refusal is None, str(said.refusal)
+    match recipe.outcome:
+        case Warns(check) | Duplicates(_, check):
+            assert check in said.failed
+        case _:
+            assert said.failed == []
+
+
 def spoilt(recipe: Recipe, shop: Shop) -> Path:
     """The recipe's file in its place."""
     content = recipe.spoil(real(DAY))
@@ -204,42 +284,32 @@ def refusing(weeks: Shop, tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return weeks.copy(tmp_path_factory.mktemp("refusing"))
 
 
-@named([one for one in BY_GATES if isinstance(one.outcome, Stops)])
-def test_a_day_that_cannot_be_right_stops_the_night(recipe: Recipe, refusing: Shop) -> None:
-    """P12: the message names what is out of bounds; the delivery is not taken in."""
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("prices in pence", "median.UnitPrice is"), ("no time in any row", "events.event_ts.not_be_null")],
+)
+def test_a_day_that_cannot_be_right_is_not_taken_in(name: str, told: str, refusing: Shop) -> None:
+    """The ingest stage stops, by a gate over time or by an expectation; nothing of the day counts as taken in."""
+    (recipe,) = [one for one in BY_GATES if one.name == name]
     file = spoilt(recipe, refusing)
-    with pytest.raises(DataRefusedError) as refused:
+    with pytest.raises(DataRefusedError, match=told):
         refusing.take_in(DAY, YESTERDAY)
-    assert_told(recipe, refused.value)
     assert all(one.state == "frozen" for one in refusing.ledger.deliveries("online_retail") if one.slot == DAY)
     file.unlink()
 
 
-@named([one for one in BY_GATES if not isinstance(one.outcome, Stops)])
-def test_a_day_that_may_be_right_is_taken_in_and_shown(recipe: Recipe, weeks: Shop, tmp_path: Path) -> None:
-    """A warning stands in the run's checks, and the day's rows in the lake; a clean day has none."""
+def test_copies_are_dropped_and_shown(weeks: Shop, tmp_path: Path) -> None:
+    """The day is taken in without them, and a warning stands in the run's checks."""
+    (recipe,) = [one for one in BY_GATES if isinstance(one.outcome, Duplicates)]
+    assert isinstance(recipe.outcome, Duplicates)
     shop = weeks.copy(tmp_path)
     spoilt(recipe, shop)
     taken = shop.take_in(DAY, YESTERDAY)
-    OBSERVED[recipe.name] = f"taken in; failed checks: {', '.join(taken.failed) or 'none'}"
     (delivery,) = [one for one in taken.deliveries if one.slot == DAY]
+    copies = [row for row in real(DAY).rows if row[6]]
     assert delivery.state == "ingested"
-    match recipe.outcome:
-        case Warns(check):
-            assert any(check in name for name in taken.failed), taken.failed
-        case Duplicates(count, warns):
-            clean = len(real(DAY).rows)
-            assert delivery.counts["raw"] == 2 * clean
-            assert delivery.counts["duplicate"] == count + _copies(real(DAY))
-            assert warns is None or any(warns in name for name in taken.failed), taken.failed
-        case _:
-            assert taken.failed == []
-
-
-def _copies(day: Day) -> int:
-    """Rows of named customers beyond the first of each."""
-    named_rows = [row for row in day.rows if row[6]]
-    return len(named_rows) - len(set(named_rows))
+    assert delivery.counts["duplicate"] == recipe.outcome.rows + len(copies) - len(set(copies))
+    assert recipe.outcome.warns in taken.failed
 
 
 # Later versions of days that are in.
@@ -302,6 +372,14 @@ def test_a_file_that_never_comes_is_waited_for(refusing: Shop) -> None:
     (recipe,) = only(Moment.ABSENT)
     assert recipe.spoil(real(DAY)) is None
     stopped(recipe, refusing, f"{DAY}.csv.gz")
+
+
+def test_a_copy_of_another_day_is_refused(refusing: Shop) -> None:
+    """The same bytes cannot be two days; both files are named."""
+    (recipe,) = only(Moment.COPIED)
+    file = spoilt(recipe, refusing)
+    stopped(recipe, refusing, file.name)
+    file.unlink()
 
 
 def test_a_file_that_still_grows_has_not_come(refusing: Shop) -> None:

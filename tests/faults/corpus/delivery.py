@@ -137,6 +137,7 @@ class Moment(StrEnum):
     """When the file comes, and what else is true then. The weeks before the day are in the lake."""
 
     ON_TIME = "on its day"
+    COPIED = "under another day's name"
     AGAIN = "for a day that is in"
     ABSENT = "never"
     CLOSED = "for a closed day"
