@@ -91,17 +91,22 @@ def _told_by(content: DataFrame, by: DataFrame, columns: Sequence[str]) -> DataF
     return stamped.select(*(told.get(name, F.col(name)).alias(name) for name in columns))
 
 
-def _open(quarantine: DataFrame, now: DataFrame, left: DataFrame) -> DataFrame:
-    """Copies still held of which the new version has fewer, counting first those that are facts by now."""
+def open_copies(quarantine: DataFrame) -> DataFrame:
+    """A source's held rows that nothing has ended: of equal rows of one delivery the first ones count as gone."""
     ended = F.sum(F.col("status").isin(*_ENDED).cast("int")).over(Window.partitionBy("delivery_id", "row_hash"))
     order = Window.partitionBy("delivery_id", "row_hash").orderBy("record_number", "raw_row")
-    held = (
+    return (
         quarantine.withColumn("ended", ended)
         .filter(F.col("status") == "held")
         .withColumn("place", F.row_number().over(order))
         .filter(F.col("place") > F.col("ended"))
         .drop("ended", "place")
     )
+
+
+def _open(quarantine: DataFrame, now: DataFrame, left: DataFrame) -> DataFrame:
+    """Copies still held of which the new version has fewer, counting first those that are facts by now."""
+    held = open_copies(quarantine)
     numbered = _numbered(held, ["delivery_id", "record_number", "raw_row"])
     beside = numbered.join(now, ["slot", "row_hash"], "left").join(left, ["slot", "row_hash"], "left")
     stay = F.coalesce("now", F.lit(0)) - F.coalesce("facts", F.lit(0))

@@ -12,17 +12,15 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake import calendar
 from churnlake.contract import load_contract
-from churnlake.contract.schema import landed_column
 from churnlake.errors import ContractError, DataRefusedError, UsageError
 from churnlake.ledger import CheckResult, Delivery, Found, Lane, Ledger, Run
 from churnlake.quarantine import STATUSES, Quarantine, Wanted
-from churnlake.repairs import Repaired, Selection, changed_cells, choose, choose_repaired, read_repairs, repair_columns
+from churnlake.repairs import Selection, changed_cells, choose, choose_repaired, read_repairs, repair_columns
 from churnlake.settings import Settings
 from churnlake.warehouse.publications import Publications
 from churnlake.warehouse.reconcile import reconcile
@@ -30,15 +28,11 @@ from jobs import rows
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
 from jobs.expressions import expression_problems
 from jobs.ingest import Batch, accounts, adds_up, clear, read_suites, refuse_unequal, write_facts
-from jobs.landing import CORRUPT, row_hash
+from jobs.quarantine import LEAVES, as_landed, chosen_rows, judged_anew, released_rows
 from jobs.rows import Bucket
 
 STAGES = ("release",)
-OTHER_COLUMNS = "other_columns"
-"""The reason of a row that was delivered with columns the contract no longer has: null would stand in their place."""
-
 HELD_SHOWN = 20
-_LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
 
 
 @dataclass(frozen=True)
@@ -158,8 +152,9 @@ class _Release:
             clear_unfinished(app, keep=self.id)
         self.stage.say(f"{self.source}: judging {len(self.selection.rows):,} rows")
         batch = self._batch()
-        landed = self._landed().persist()
-        judged = self._judged(landed, batch).persist()
+        source, chosen = contract.sources[self.source], self.selection.rows
+        landed = chosen_rows(app.spark, source, self.id, chosen, self.days).persist()
+        judged = judged_anew(landed, app.lake, contract, batch, self._unfinished()).persist()
         try:
             counts = accounts(rows.counted(judged).collect(), [self.id])[self.id]
             self.stage.counts.update(self._told(counts, judged))
@@ -171,6 +166,11 @@ class _Release:
             landed.unpersist()
         for line in _in_words(self.stage.counts, self.selection):
             print(line)
+
+    def _unfinished(self) -> list[str]:
+        """Deliveries that are not in yet, this one among them."""
+        held = self.app.ledger.deliveries(self.app.contract.name, self.source)
+        return [self.id, *(one.delivery_id for one in held if one.state == "frozen")]
 
     def _batch(self) -> Batch:
         found = self._found()
@@ -186,56 +186,8 @@ class _Release:
         slot, known = min(one.row.slot for one in self.selection.rows), max(self.days)
         return Found(self.source, self.id, path, size, self.selection.digest, slot, known, known, kind="release")
 
-    def _landed(self) -> DataFrame:
-        """The rows as the raw table will hold them, beside what ties each to its row in quarantine.
-
-        `row_hash` is that of the row as delivered, `content` that of the text it is judged by.
-        """
-        names = [landed_column(name) for name in self.app.contract.sources[self.source].types]
-        frame = self.app.spark.createDataFrame(as_arrow(self.selection.rows, self.days, [*names, CORRUPT]))
-        return frame.select(
-            F.lit(self.id).alias("delivery_id"),
-            "*",
-            row_hash([*names, CORRUPT]).alias("content"),
-            F.date_format("known_date", "yyyy-MM").alias("known_month"),
-        )
-
-    def _judged(self, landed: DataFrame, batch: Batch) -> DataFrame:
-        """Each row with its bucket. Rows of one slot and one content are copies of each other, whoever sent them."""
-        contract = self.app.contract
-        alike = landed.withColumns({"delivery_id": F.col("slot").cast("string"), "row_hash": F.col("content")})
-        own_rules = batch.own.row_rules if batch.own else ()
-        classified = rows.classify(alike, contract, self.source, own_rules, batch.canonical.row_rules)
-        tied = classified.drop("delivery_id", "row_hash").join(
-            landed.select("delivery_id", "position", "row_hash", "content", *_ORIGIN, "is_foreign"), "position"
-        )
-        if contract.sources[self.source].duplicates == "drop":
-            tied = self._with_live_copies(tied)
-        else:
-            tied = tied.withColumn("is_live", F.lit(False))
-        is_copy = F.col("is_live") & (F.col("bucket") == Bucket.ACCEPTED)
-        return _moved(_moved(tied, is_copy, Bucket.DUPLICATE, "duplicate"), F.col("is_foreign"), Bucket.QUARANTINED,
-                      OTHER_COLUMNS)  # fmt: skip
-
-    def _with_live_copies(self, tied: DataFrame) -> DataFrame:
-        """Marks rows whose content is a live fact of their slot already: delivered so, or repaired to it before."""
-        lake, slots = self.app.lake, sorted({one.row.slot for one in self.selection.rows})
-        unfinished = [one.delivery_id for one in self.app.ledger.deliveries(self.app.contract.name, self.source)
-                      if one.state == "frozen"]  # fmt: skip
-        if lake.version("events") is None:
-            return tied.withColumn("is_live", F.lit(False))
-        in_slots = F.col("slot").isin(slots) & ~F.col("delivery_id").isin([self.id, *unfinished])
-        facts = lake.read("events").filter((F.col("source") == self.source) & in_slots)
-        live = facts.groupBy("slot", "row_hash").agg(F.sum("sign").alias("net")).filter("net > 0").drop("net")
-        released = lake.read(f"raw_{self.source}").filter(F.col("delivery_id").startswith("release-") & in_slots)
-        names = [landed_column(name) for name in self.app.contract.sources[self.source].types]
-        repaired = released.withColumn("content", row_hash([*names, CORRUPT])).join(live, ["slot", "row_hash"])
-        contents = live.select("slot", F.col("row_hash").alias("content")).union(repaired.select("slot", "content"))
-        marked = contents.distinct().withColumn("is_live", F.lit(True))
-        return tied.join(marked, ["slot", "content"], "left").fillna(False, ["is_live"])
-
     def _told(self, counts: Mapping[str, Any], judged: DataFrame) -> dict[str, Any]:
-        stay = judged.filter(~F.col("bucket").isin(*_LEAVES)).select("position", "reasons")
+        stay = judged.filter(~F.col("bucket").isin(*LEAVES)).select("position", "reasons")
         held = stay.orderBy("position").limit(HELD_SHOWN).collect()
         rows_held = [(self.selection.rows[one["position"]].row, one["reasons"]) for one in held]
         buckets = ("raw", "accepted", "duplicate", "ignored", "quarantined")
@@ -267,9 +219,9 @@ class _Release:
         app, lake, name = self.app, self.app.lake, self.app.contract.name
         app.ledger.freeze_deliveries(name, self.run.run_id, [self._found()])
         app.reach("release.frozen")
-        raw = lake.replace(f"raw_{self.source}", landed.drop(*_BESIDE), batch.landing, self.run.run_id)
+        raw = lake.replace(f"raw_{self.source}", as_landed(landed), batch.landing, self.run.run_id)
         app.reach("release.landed")
-        told = lake.replace("quarantine", self._released(batch, judged), batch.changes, self.run.run_id)
+        told = lake.replace("quarantine", released_rows(judged, batch, self.id), batch.changes, self.run.run_id)
         app.reach("release.told")
         accepted = judged.filter(F.col("bucket") == Bucket.ACCEPTED)
         facts = write_facts(lake, app.contract, batch, accepted)
@@ -279,25 +231,6 @@ class _Release:
         refuse_unequal(checks)
         app.ledger.mark_ingested(name, {(self.source, self.id): counts})
         app.reach("release.recorded")
-
-    def _released(self, batch: Batch, judged: DataFrame) -> DataFrame:
-        """A row for each that leaves the quarantine: the text it was judged by, and where it went if not to facts."""
-        return judged.filter(F.col("bucket").isin(*_LEAVES)).select(
-            F.lit(self.source).alias("source"),
-            F.col("held_by").alias("delivery_id"),
-            "slot",
-            "file",
-            "record_number",
-            "row_hash",
-            F.to_json("raw_row").alias("raw_row"),
-            "reasons",
-            F.lit(batch.rule_digest).alias("rule_digest"),
-            F.lit("released").alias("status"),
-            F.lit(self.id).alias("changed_by"),
-            F.lit(self.run.run_id).alias("run_id"),
-            "known_date",
-            F.date_format("known_date", "yyyy-MM").alias("known_month"),
-        )
 
     def _reconciled(self, counts: Mapping[str, Any], raw: int, told: int, facts: int) -> list[CheckResult]:
         """Rows landed, told of in quarantine and made facts are those that were judged: each counted by its write."""
@@ -310,37 +243,6 @@ class _Release:
             "facts": (facts, {"accepted": leave["accepted"]}),
         }
         return [adds_up(self.source, name, number, told_of) for name, (number, told_of) in parts.items()]
-
-
-_ORIGIN = ("held_by", "file", "record_number")
-_BESIDE = (*_ORIGIN, "is_foreign", "content")
-
-
-def as_arrow(chosen: Sequence[Repaired], days: Sequence[date], columns: Sequence[str]) -> pa.Table:
-    """Chosen rows with their text by column, all text; `position` is their place in the selection, from 0."""
-    held = [one.row for one in chosen]
-    told: dict[str, pa.Array] = {
-        "slot": pa.array([row.slot for row in held], pa.date32()),
-        **{name: pa.array([one.text.get(name) for one in chosen], pa.string()) for name in columns},
-        "position": pa.array(range(len(held)), pa.int64()),
-        "row_hash": pa.array([row.row_hash for row in held], pa.string()),
-        "known_date": pa.array(days, pa.date32()),
-        "held_by": pa.array([row.delivery_id for row in held], pa.string()),
-        "file": pa.array([row.file for row in held], pa.string()),
-        "record_number": pa.array([row.record_number for row in held], pa.int64()),
-        # A person who repaired a row has seen the columns as they are now.
-        "is_foreign": pa.array([not one.changed and not set(one.text) <= set(columns) for one in chosen], pa.bool_()),
-    }
-    return pa.table(told)
-
-
-def _moved(judged: DataFrame, fits: Any, bucket: Bucket, reason: str) -> DataFrame:
-    return judged.withColumns(
-        {
-            "reasons": F.when(fits, F.array(F.lit(reason))).otherwise(F.col("reasons")),
-            "bucket": F.when(fits, F.lit(str(bucket))).otherwise(F.col("bucket")),
-        }
-    )
 
 
 def _in_words(counts: Mapping[str, Any], selection: Selection) -> list[str]:

@@ -1,0 +1,134 @@
+"""What becomes of rows that were set aside: judged anew by the rules as they are now.
+
+A row that is judged anew keeps the hash of the row as it was delivered and the slot of its file, whatever its text is
+now: that ties its fact to the file it came in, so that a correction of that file finds it.
+"""
+
+from collections.abc import Collection, Sequence
+from datetime import date
+
+import pyarrow as pa
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from churnlake.contract.schema import Contract, Source, landed_column
+from churnlake.repairs import Repaired
+from jobs import rows
+from jobs.ingest import Batch
+from jobs.lake import Lake
+from jobs.landing import CORRUPT, row_hash
+from jobs.rows import Bucket
+
+OTHER_COLUMNS = "other_columns"
+"""The reason of a row that was delivered with columns the contract no longer has: null would stand in their place."""
+
+LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
+"""The buckets of rows that quarantine has no more to do with."""
+
+_ORIGIN = ("held_by", "file", "record_number")
+_BESIDE = (*_ORIGIN, "is_foreign", "content")
+
+
+def chosen_rows(
+    spark: SparkSession, source: Source, release_id: str, chosen: Sequence[Repaired], days: Sequence[date]
+) -> DataFrame:
+    """Chosen rows as their source's raw table will hold them, each known from its day, beside what ties it to its file.
+
+    `row_hash` is that of the row as delivered, `content` that of the text it is judged by; `position` is its place in
+    the selection, from 0; `held_by` the delivery that holds it in quarantine.
+    """
+    names = _columns(source)
+    frame = spark.createDataFrame(_as_arrow(chosen, days, names))
+    month = F.date_format("known_date", "yyyy-MM").alias("known_month")
+    return frame.select(F.lit(release_id).alias("delivery_id"), "*", row_hash(names).alias("content"), month)
+
+
+def as_landed(chosen: DataFrame) -> DataFrame:
+    """The columns of the raw table among those of `chosen_rows`."""
+    return chosen.drop(*_BESIDE)
+
+
+def _columns(source: Source) -> list[str]:
+    return [*map(landed_column, source.types), CORRUPT]
+
+
+def _as_arrow(chosen: Sequence[Repaired], days: Sequence[date], columns: Sequence[str]) -> pa.Table:
+    held = [one.row for one in chosen]
+    told: dict[str, pa.Array] = {
+        "slot": pa.array([row.slot for row in held], pa.date32()),
+        **{name: pa.array([one.text.get(name) for one in chosen], pa.string()) for name in columns},
+        "position": pa.array(range(len(held)), pa.int64()),
+        "row_hash": pa.array([row.row_hash for row in held], pa.string()),
+        "known_date": pa.array(days, pa.date32()),
+        "held_by": pa.array([row.delivery_id for row in held], pa.string()),
+        "file": pa.array([row.file for row in held], pa.string()),
+        "record_number": pa.array([row.record_number for row in held], pa.int64()),
+        # A person who repaired a row has seen the columns as they are now.
+        "is_foreign": pa.array([not one.changed and not set(one.text) <= set(columns) for one in chosen], pa.bool_()),
+    }
+    return pa.table(told)
+
+
+def judged_anew(
+    chosen: DataFrame, lake: Lake, contract: Contract, batch: Batch, unfinished: Collection[str]
+) -> DataFrame:
+    """`chosen_rows` in the form of `rows.classify`, each with its bucket by the rules of the batch.
+
+    Rows of one slot and one content are copies of each other, whoever sent them; so is one whose content is a live
+    fact of its slot already. What deliveries in `unfinished` have written does not count.
+    """
+    source = contract.sources[batch.source]
+    alike = chosen.withColumns({"delivery_id": F.col("slot").cast("string"), "row_hash": F.col("content")})
+    own_rules = batch.own.row_rules if batch.own else ()
+    classified = rows.classify(alike, contract, batch.source, own_rules, batch.canonical.row_rules)
+    origin = chosen.select("delivery_id", "position", "row_hash", *_BESIDE)
+    tied = classified.drop("delivery_id", "row_hash").join(origin, "position")
+    known_foreign = _moved(tied, F.col("is_foreign"), Bucket.QUARANTINED, OTHER_COLUMNS)
+    if source.duplicates == "keep" or lake.version("events") is None:
+        return known_foreign
+    live = _live_content(lake, source, batch.source, chosen, unfinished)
+    marked = known_foreign.join(live.withColumn("is_live", F.lit(True)), ["slot", "content"], "left")
+    is_copy = F.coalesce("is_live", F.lit(False)) & (F.col("bucket") == Bucket.ACCEPTED)
+    return _moved(marked, is_copy, Bucket.DUPLICATE, "duplicate")
+
+
+def _live_content(lake: Lake, source: Source, name: str, chosen: DataFrame, unfinished: Collection[str]) -> DataFrame:
+    """What live facts of the chosen rows' slots say: slot, content. Delivered so, or repaired to it before."""
+    slots = [row["slot"] for row in chosen.select("slot").distinct().collect()]
+    counts = F.col("slot").isin(slots) & ~F.col("delivery_id").isin(list(unfinished))
+    facts = lake.read("events").filter((F.col("source") == name) & counts)
+    live = facts.groupBy("slot", "row_hash").agg(F.sum("sign").alias("net")).filter("net > 0").drop("net")
+    released = lake.read(f"raw_{name}").filter(F.col("delivery_id").startswith("release-") & counts)
+    repaired = released.withColumn("content", row_hash(_columns(source))).join(live, ["slot", "row_hash"])
+    delivered = live.select("slot", F.col("row_hash").alias("content"))
+    return delivered.union(repaired.select("slot", "content")).distinct()
+
+
+def _moved(judged: DataFrame, fits: Column, bucket: Bucket, reason: str) -> DataFrame:
+    """The rows that fit in another bucket."""
+    return judged.withColumns(
+        {
+            "reasons": F.when(fits, F.array(F.lit(reason))).otherwise(F.col("reasons")),
+            "bucket": F.when(fits, F.lit(str(bucket))).otherwise(F.col("bucket")),
+        }
+    )
+
+
+def released_rows(judged: DataFrame, batch: Batch, release_id: str) -> DataFrame:
+    """A row of status `released` for each that leaves: its text as judged, and as reasons why it is no fact, if so."""
+    return judged.filter(F.col("bucket").isin(*LEAVES)).select(
+        F.lit(batch.source).alias("source"),
+        F.col("held_by").alias("delivery_id"),
+        "slot",
+        "file",
+        "record_number",
+        "row_hash",
+        F.to_json("raw_row").alias("raw_row"),
+        "reasons",
+        F.lit(batch.rule_digest).alias("rule_digest"),
+        F.lit("released").alias("status"),
+        F.lit(release_id).alias("changed_by"),
+        F.lit(batch.run_id).alias("run_id"),
+        "known_date",
+        F.date_format("known_date", "yyyy-MM").alias("known_month"),
+    )
