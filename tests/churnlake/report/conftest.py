@@ -197,20 +197,18 @@ class Home:
         self.ledger.fail_stage(run.run_id, "ingest", 1, message=message, now=MORNING)
         return self.ledger.finish_run(run.run_id, 1, "failed", exit_code=3, now=MORNING, message=message)
 
-    def deliver(
-        self, run: Run, slot: date, *, measured: Mapping[str, float] | None = None, taken_in: bool = True, **given: Any
-    ) -> None:
-        """A delivery of orders in the ledger, by a run: 130 rows of which 100 were accepted, unless said otherwise."""
-        counts = DELIVERED | given.pop("counts", {})
-        values: dict[str, Any] = {
-            "source": "orders", "delivery_id": f"{slot}-0a", "path": f"data/{slot}.csv", "bytes": 2_000, "sha256": "0a",
-            "slot": slot, "available_on": slot, "known_date": slot,
-        }  # fmt: skip
-        found = Found(**values | given)
-        self.ledger.freeze_deliveries("shop", run.run_id, [found])
+    def deliver(self, run: Run, *given: Mapping[str, Any], taken_in: bool = True) -> None:
+        """Deliveries of orders in the ledger, by a run. Each is 130 rows of which 100 were accepted, unless it says so.
+
+        Beside what is found of a file, `counts` are its buckets and `measured` its numbers.
+        """
+        files = [{"counts": {}, "measured": {}} | _file(one["slot"]) | dict(one) for one in given]
+        counts = {one["delivery_id"]: DELIVERED | one.pop("counts") for one in files}
+        measured = {one["delivery_id"]: one.pop("measured") for one in files}
+        self.ledger.freeze_deliveries("shop", run.run_id, [Found(**one) for one in files])
         if taken_in:
-            self.ledger.mark_ingested("shop", {("orders", found.delivery_id): counts})
-            self.ledger.record_measurements("shop", "orders", {found.delivery_id: measured or {}})
+            self.ledger.mark_ingested("shop", {("orders", name): buckets for name, buckets in counts.items()})
+            self.ledger.record_measurements("shop", "orders", measured)
 
     def hold(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Rows of orders in the contract's quarantine, as the night of the slot leaves them."""
@@ -267,6 +265,13 @@ DELIVERED: dict[str, Any] = {
     "defects": {"ignored.anonymous": 20, "bad_type.price": 9, "duplicate": 4},
     "withdrawn": 0,
 }
+
+
+def _file(slot: date) -> dict[str, Any]:
+    return {
+        "source": "orders", "delivery_id": f"{slot}-0a", "path": f"data/{slot}.csv", "bytes": 2_000, "sha256": "0a",
+        "slot": slot, "available_on": slot, "known_date": slot,
+    }  # fmt: skip
 
 
 def _held(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
@@ -438,7 +443,7 @@ WEAK_TEXTS = """() => {
   const weak = [];
   for (const element of document.querySelectorAll('body *')) {
     const own = [...element.childNodes].some(n => n.nodeType === 3 && n.data.trim());
-    if (!own || ['STYLE', 'TITLE'].includes(element.tagName)) continue;
+    if (!own || ['STYLE', 'TITLE'].includes(element.tagName.toUpperCase())) continue;
     const style = getComputedStyle(element), inPicture = element.closest('svg');
     const [a, b] = [light(parts(inPicture ? style.fill : style.color)), light(behind(element))];
     const ratio = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
