@@ -9,8 +9,18 @@ from churnlake.ledger import Ledger, Run, Stage
 from flows.runners import Application
 from flows.shift import Shift
 
-_IN_AND_OUT = {"ingest": ("raw", "accepted"), "features": ("known", "eligible"), "score": ("eligible", "scored")}
-_ASIDE = {"ingest": ("ignored", "duplicate", "unchanged", "quarantined"), "features": ("excluded",), "score": ("held",)}
+_IN_AND_OUT = {
+    "ingest": ("raw", "accepted"),
+    "release": ("raw", "accepted"),
+    "features": ("known", "eligible"),
+    "score": ("eligible", "scored"),
+}
+_ASIDE = {
+    "ingest": ("ignored", "duplicate", "unchanged", "quarantined"),
+    "release": ("ignored", "duplicate", "quarantined"),
+    "features": ("excluded",),
+    "score": ("held",),
+}
 
 
 @dataclass(frozen=True)
