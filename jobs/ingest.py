@@ -19,6 +19,7 @@ from churnlake.suites import Suite, read_suite
 from jobs import corrections, rows, tiles
 from jobs.application import CHECKOUT, Application, OpenStage
 from jobs.corrections import Withdrawal
+from jobs.expiry import expire
 from jobs.expressions import expression_problems
 from jobs.gates import hold_against_history
 from jobs.lake import Lake, Slice
@@ -111,6 +112,8 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
     taken = [one for one in ledger.deliveries(name) if one.run_id == run.run_id and one.state == "ingested"]
     stage.counts.update(_totals(taken))
+    if ended := expire(app, run):
+        stage.counts["expired"] = ended
     app.reach("ingest.recorded")
 
 
@@ -223,8 +226,8 @@ def _places(batch: Batch, counted: Sequence[SparkRow]) -> dict[str, Place]:
 
 
 def _gate(app: Application, batch: Batch, classified: DataFrame) -> None:
-    """Great Expectations judges what is left after unchanged, malformed, ignored and duplicate rows."""
-    judged = classified.filter(F.col("bucket").isin(Bucket.QUARANTINED, Bucket.ACCEPTED))
+    """Great Expectations judges what is left after malformed, ignored and duplicate rows: of a correction all of it."""
+    judged = classified.filter("is_judged")
     verdicts = judge(judged.select("typed.*"), batch.own) if batch.own else []
     verdicts += judge(judged.select("canonical.*"), batch.canonical)
     app.ledger.record_checks(batch.run_id, [verdict.as_check(batch.source) for verdict in verdicts])
@@ -246,20 +249,23 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
 ) -> Written:
     """Writes what the classified rows become, and what corrections take back."""
     aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places)
-    taken = _withdrawal(lake, batch, raw)
-    told = aside.unionByName(taken.held) if taken else aside
-    quarantine = lake.replace("quarantine", told, batch.changes, batch.run_id)
-    facts = write_facts(lake, contract, batch, classified, taken.facts if taken else None)
-    if taken is None:
-        return Written(facts, quarantine.rows)
-    # Both read versions from before these writes: counted again, they are what should have been written.
-    withdrawn = {row["delivery_id"]: row["count"] for row in taken.facts.groupBy("delivery_id").count().collect()}
-    return Written(facts, quarantine.rows, taken.held.count(), withdrawn)
-
-
-def _withdrawal(lake: Lake, batch: Batch, raw: DataFrame) -> Withdrawal | None:
     if not batch.corrections:
-        return None
+        quarantine = lake.replace("quarantine", aside, batch.changes, batch.run_id)
+        return Written(write_facts(lake, contract, batch, classified), quarantine.rows)
+    taken = _withdrawal(lake, batch, raw)
+    facts, held = taken.facts.persist(), taken.held.persist()
+    try:
+        withdrawn = {row["delivery_id"]: row["count"] for row in facts.groupBy("delivery_id").count().collect()}
+        taken_back = held.count()
+        quarantine = lake.replace("quarantine", aside.unionByName(held), batch.changes, batch.run_id)
+        written = write_facts(lake, contract, batch, classified, facts)
+    finally:
+        held.unpersist()
+        facts.unpersist()
+    return Written(written, quarantine.rows, taken_back, withdrawn)
+
+
+def _withdrawal(lake: Lake, batch: Batch, raw: DataFrame) -> Withdrawal:
     of_source = F.col("source") == batch.source
     facts = lake.read("events", lake.version("events")).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
     held = lake.read("quarantine", lake.version("quarantine")).filter(of_source & ~F.col("changed_by").isin(batch.ids))

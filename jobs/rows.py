@@ -47,14 +47,15 @@ def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     """Every landed row with its bucket and reasons; nothing is dropped: rows are flagged, then split.
 
     Columns: delivery_id, slot, position, row_hash, known_date, raw_row (a struct of the file's columns as text), typed
-    (one of them by type), canonical (one of the contract's), flags, bucket, reasons.
+    (one of them by type), canonical (one of the contract's), flags, bucket, reasons, is_judged.
 
     `flags` name everything that is wrong with a row, whatever its bucket: bad_shape, bad_type.<column>,
     ignored.<reason>, every rule it breaks at any severity, too_early, duplicate for a copy of an earlier row of its
     delivery. Nothing but its shape and copies is judged of a misshapen row. `reasons` are those that led to the bucket.
 
     `before` (delivery_id, row_hash, copies) says how often a corrected delivery held a row already: so many copies are
-    unchanged.
+    unchanged. `is_judged` holds for rows that a suite judges: those that are neither malformed, ignored nor copies;
+    unchanged ones too, so that a corrected day is judged as a day and not by its few new rows.
     """
     source = contract.sources[name]
     typed = _with_types(_with_copies(landed, source, before), source, contract.timezone)
@@ -62,7 +63,7 @@ def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     broken = judged.withColumn("broken", F.concat("source_broken", _broken(canonical_rules), _too_early(source)))
     noted = broken.withColumn("noted", F.concat("source_noted", _noted(canonical_rules)))
     return _with_bucket(noted, source).select(
-        *_KEYS, "typed", _packed(source.columns, "canonical"), "flags", "bucket", "reasons"
+        *_KEYS, "typed", _packed(source.columns, "canonical"), "flags", "bucket", "reasons", "is_judged"
     )
 
 
@@ -175,7 +176,6 @@ def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
     ignored = F.transform("ignored", lambda reason: F.concat(F.lit("ignored."), reason))
     rest = F.when(is_misshapen, _present([])).otherwise(F.concat(ignored, "broken", "noted"))
     order = (
-        (F.col("is_unchanged"), Bucket.UNCHANGED, _present([])),
         (F.size("malformed") > 0, Bucket.MALFORMED, F.col("malformed")),
         (F.size("ignored") > 0, Bucket.IGNORED, F.slice("ignored", 1, 1)),
         (is_copy, Bucket.DUPLICATE, F.array(F.lit("duplicate"))),
@@ -186,7 +186,13 @@ def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
         *(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order)
     )
     flagged = judged.withColumn("flags", F.concat("malformed", copied, rest)).withColumn("choice", choice)
-    return flagged.select("*", "choice.bucket", "choice.reasons")
+    is_unchanged, first = F.col("is_unchanged"), F.col("choice.bucket")
+    return flagged.select(
+        "*",
+        F.when(is_unchanged, Bucket.UNCHANGED).otherwise(first).alias("bucket"),
+        F.when(is_unchanged, _present([])).otherwise(F.col("choice.reasons")).alias("reasons"),
+        first.isin(Bucket.QUARANTINED, Bucket.ACCEPTED).alias("is_judged"),
+    )
 
 
 def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:

@@ -1,10 +1,16 @@
 """The demo's numbers, counted a second time from the files by DuckDB, without a line of project code."""
 
+import json
+from collections import Counter
 from datetime import date, timedelta
 from pathlib import Path
 
 import duckdb
 import pytest
+from pyspark.sql import SparkSession
+
+from churnlake.settings import Settings
+from jobs.night import Request, run
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.timeout(1000)]
 
@@ -22,6 +28,26 @@ FLOWS = {
 ALL_FILES = (541_909, 401_564, 135_080, 5_225, 40)
 # known, eligible
 STANDING = {HISTORY: (4_301, 2_808), NIGHTS[0]: (4_314, 2_827), NIGHTS[1]: (4_326, 2_839), NIGHTS[2]: (4_331, 2_840)}
+
+# What is wrong with the lines of all files, whatever becomes of them: the name the ledger counts it under, how DuckDB
+# finds it, and how often the data set's own description says it is there.
+DEFECTS = {
+    "ignored.anonymous": ("CustomerID IS NULL", 135_080),
+    "events.customer_id.not_be_null": ("CustomerID IS NULL", 135_080),
+    "invoices.Description.empty": ("Description IS NULL", 1_454),
+    "invoices.Description.blanks_at_ends": ("left(Description, 1) = ' ' OR right(Description, 1) = ' '", 113_452),
+    "invoices.InvoiceNo.cancellation": ("starts_with(InvoiceNo, 'C')", 9_288),
+    "invoices.Quantity.negative": ("Quantity::INT < 0", 10_624),
+    "invoices.Quantity.written_off": ("Quantity::INT < 0 AND NOT starts_with(InvoiceNo, 'C')", 1_336),
+    "invoices.UnitPrice.zero": ("UnitPrice::DECIMAL(12, 4) = 0", 2_515),
+    "invoices.UnitPrice.negative": ("starts_with(UnitPrice, '-')", 2),
+    "invoices.UnitPrice.be_between": ("UnitPrice::DECIMAL(12, 4) <= 0", 2_517),
+    "invoices.Country.unspecified": ("Country = 'Unspecified'", 446),
+    "invoices.StockCode.lower_case_suffix": ("regexp_full_match(StockCode, '[0-9]{5}[a-z]+')", 1_942),
+    "duplicate": ("is_copy", 5_268),
+}
+NUMBERED = ("raw", "accepted", "unchanged", "duplicate", "withdrawn")
+REASONED = ("defects", "ignored", "quarantined")
 
 COLUMNS = "InvoiceNo, StockCode, Description, Quantity, InvoiceDate, UnitPrice, CustomerID, Country"
 
@@ -43,6 +69,14 @@ def lines() -> duckdb.DuckDBPyConnection:
         FROM line WHERE CustomerID IS NOT NULL
     """)
     return connection
+
+
+def _defects(lines: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition, _ in DEFECTS.values())
+    numbered = f"SELECT *, row_number() OVER (PARTITION BY day, {COLUMNS}) > 1 AS is_copy FROM line"
+    row = lines.execute(f"SELECT {counts} FROM ({numbered})").fetchone()
+    assert row is not None
+    return dict(zip(DEFECTS, row, strict=True))
 
 
 def _flow(lines: duckdb.DuckDBPyConnection, first: date, last: date) -> tuple[int, ...]:
@@ -78,6 +112,29 @@ def test_the_expected_numbers_are_those_of_the_files(lines: duckdb.DuckDBPyConne
     assert _flow(lines, date(2010, 12, 1), date(2011, 12, 9)) == ALL_FILES
     assert {day: _standing(lines, day) for day in STANDING} == STANDING
     assert _standing(lines, date(2011, 12, 9))[0] == 4_372
+
+
+def test_the_defects_expected_are_those_of_the_files(lines: duckdb.DuckDBPyConnection) -> None:
+    """The description of the data set, counted again over all 305 files."""
+    assert _defects(lines) == {name: count for name, (_, count) in DEFECTS.items()}
+
+
+def test_every_defect_of_all_files_is_counted(spark: SparkSession, after_demo: Settings) -> None:
+    """With the days after the demo taken in too: defects before any bucket; then the buckets, each counted itself."""
+    contract = FILES.parents[1] / "contract.toml"
+    rest = Request(contract, "rest", (), history_through=date(2011, 12, 9))
+    assert run(rest, after_demo) == 0
+    asked = "SELECT counts FROM ledger.delivery WHERE state = 'ingested'"
+    told = [json.loads(counts) for (counts,) in _ledger(after_demo.home).execute(asked).fetchall()]
+    assert len(told) == 305
+    by_name = {name: sum((Counter(one[name]) for one in told), Counter()) for name in REASONED}
+    assert by_name["defects"] == {name: count for name, (_, count) in DEFECTS.items()}
+    raw, accepted, anonymous, duplicate, quarantined = ALL_FILES
+    assert {name: sum(one[name] for one in told) for name in NUMBERED} == {
+        "raw": raw, "accepted": accepted, "unchanged": 0, "duplicate": duplicate, "withdrawn": 0,
+    }  # fmt: skip
+    assert by_name["ignored"] == {"anonymous": anonymous}
+    assert by_name["quarantined"] == {"invoices.UnitPrice.be_between": quarantined}
 
 
 def test_p4_the_demo_accounts_for_every_line_of_every_file(demo_home: Path) -> None:
