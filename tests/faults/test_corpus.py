@@ -390,9 +390,13 @@ def test_a_file_that_still_grows_has_not_come(refusing: Shop) -> None:
 
     def write_on() -> None:
         while not done.wait(0.05):
-            with file.open("ab") as growing:
-                growing.write(text[:100])
+            write_a_piece()
 
+    def write_a_piece() -> None:
+        with file.open("ab") as growing:
+            growing.write(text[:100])
+
+    write_a_piece()
     writer = threading.Thread(target=write_on)
     writer.start()
     try:

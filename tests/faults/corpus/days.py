@@ -146,7 +146,7 @@ VALUES = (
     ),
     Recipe(
         "all customers new",
-        stops("customer"),
+        stops("known is"),
         _every(lambda row: row | {"CustomerID": row["CustomerID"] and "N" + row["CustomerID"]}),
     ),
     Recipe("one customer in every row", stops("customer"), _every(lambda row: row | {"CustomerID": "17850.0"})),
