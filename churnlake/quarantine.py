@@ -149,10 +149,11 @@ class Quarantine:
         kept = [pc.field("source") == source, old, pc.field("raw_row").is_valid()]
         return sorted(self._read({"changed_by": pc.field("changed_by")}, kept)["changed_by"].unique().to_pylist())
 
-    def expired_by(self, source: str, writer: str) -> int:
-        """How many rows one expiry ended."""
+    def expired_by(self, source: str, writer: str, day: date) -> int:
+        """How many rows the expiry of a date ended."""
         its = [pc.field("source") == source, pc.field("status") == "expired", pc.field("changed_by") == writer]
-        return len(self._read({"changed_by": pc.field("changed_by")}, its)["changed_by"])
+        month = pc.field("known_month") == f"{day:%Y-%m}"
+        return len(self._read({"changed_by": pc.field("changed_by")}, [*its, month])["changed_by"])
 
     def _narrow(self, wanted: Wanted, status: Status, *columns: str) -> "_Numbered":
         """The rows that fit, without what is wide; of `held` those whose copy nothing has closed."""

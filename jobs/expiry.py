@@ -21,7 +21,7 @@ def expire(app: Application, run: Run) -> int:
         oldest = run.business_date - timedelta(days=rules.quarantine_days)
         if writers := _quarantine(app).kept_before(source, oldest):
             _expire(app, run, source, oldest, [*writers, by])
-        number = _quarantine(app).expired_by(source, by)
+        number = _quarantine(app).expired_by(source, by, run.business_date)
         if number:
             told = f"{number:,} rows were held for more than {rules.quarantine_days} days; their text is gone"
             allowed = "let in or corrected within quarantine_days"

@@ -52,7 +52,7 @@ class Lake:
             UsageError: The table has other columns: an older Churnlake or another form of the contract made it.
         """
         self._lane.assert_mine()
-        self._assert_same_columns(table, frame)
+        self.assert_same_columns(table, frame)
         self._step += 1
         partition = list(_definition(table).partition)
         writer = (
@@ -66,7 +66,12 @@ class Lake:
         writer.partitionBy(*partition).save(str(self.path(table)))
         return self._assert_written(table)
 
-    def _assert_same_columns(self, table: str, frame: DataFrame) -> None:
+    def assert_same_columns(self, table: str, frame: DataFrame) -> None:
+        """Refuses a frame that could not be written to a table, before work is put into it.
+
+        Raises:
+            UsageError: The table has other columns: an older Churnlake or another form of the contract made it.
+        """
         try:
             held = {field.name for field in DeltaTable(str(self.path(table))).schema().fields}
         except TableNotFoundError:

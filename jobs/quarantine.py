@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 import pyarrow as pa
-from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract, Source, landed_column
@@ -19,14 +19,11 @@ from jobs.lake import Lake
 from jobs.landing import CORRUPT, row_hash
 from jobs.rows import Bucket
 
-OTHER_COLUMNS = "other_columns"
-"""The reason of a row that was delivered with columns the contract no longer has: null would stand in their place."""
-
 LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
 """The buckets of rows that quarantine has no more to do with."""
 
 _ORIGIN = ("held_by", "file", "record_number")
-_BESIDE = (*_ORIGIN, "is_foreign", "content")
+_BESIDE = (*_ORIGIN, "content")
 
 
 def chosen_rows(
@@ -63,8 +60,6 @@ def _as_arrow(chosen: Sequence[Repaired], days: Sequence[date], columns: Sequenc
         "held_by": pa.array([row.delivery_id for row in held], pa.string()),
         "file": pa.array([row.file for row in held], pa.string()),
         "record_number": pa.array([row.record_number for row in held], pa.int64()),
-        # A person who repaired a row has seen the columns as they are now.
-        "is_foreign": pa.array([not one.changed and not set(one.text) <= set(columns) for one in chosen], pa.bool_()),
     }
     return pa.table(told)
 
@@ -83,13 +78,17 @@ def judged_anew(
     classified = rows.classify(alike, contract, batch.source, own_rules, batch.canonical.row_rules)
     origin = chosen.select("delivery_id", "position", "row_hash", *_BESIDE)
     tied = classified.drop("delivery_id", "row_hash").join(origin, "position")
-    known_foreign = _moved(tied, F.col("is_foreign"), Bucket.QUARANTINED, OTHER_COLUMNS)
     if source.duplicates == "keep" or lake.version("events") is None:
-        return known_foreign
+        return tied
     live = _live_content(lake, source, batch.source, chosen, unfinished)
-    marked = known_foreign.join(live.withColumn("is_live", F.lit(True)), ["slot", "content"], "left")
+    marked = tied.join(live.withColumn("is_live", F.lit(True)), ["slot", "content"], "left")
     is_copy = F.coalesce("is_live", F.lit(False)) & (F.col("bucket") == Bucket.ACCEPTED)
-    return _moved(marked, is_copy, Bucket.DUPLICATE, "duplicate")
+    return marked.withColumns(
+        {
+            "reasons": F.when(is_copy, F.array(F.lit("duplicate"))).otherwise(F.col("reasons")),
+            "bucket": F.when(is_copy, F.lit(str(Bucket.DUPLICATE))).otherwise(F.col("bucket")),
+        }
+    )
 
 
 def _live_content(lake: Lake, source: Source, name: str, chosen: DataFrame, unfinished: Collection[str]) -> DataFrame:
@@ -102,16 +101,6 @@ def _live_content(lake: Lake, source: Source, name: str, chosen: DataFrame, unfi
     repaired = released.withColumn("content", row_hash(_columns(source))).join(live, ["slot", "row_hash"])
     delivered = live.select("slot", F.col("row_hash").alias("content"))
     return delivered.union(repaired.select("slot", "content")).distinct()
-
-
-def _moved(judged: DataFrame, fits: Column, bucket: Bucket, reason: str) -> DataFrame:
-    """The rows that fit in another bucket."""
-    return judged.withColumns(
-        {
-            "reasons": F.when(fits, F.array(F.lit(reason))).otherwise(F.col("reasons")),
-            "bucket": F.when(fits, F.lit(str(bucket))).otherwise(F.col("bucket")),
-        }
-    )
 
 
 def released_rows(judged: DataFrame, batch: Batch, release_id: str) -> DataFrame:

@@ -154,6 +154,7 @@ class _Release:
         batch = self._batch()
         source, chosen = contract.sources[self.source], self.selection.rows
         landed = chosen_rows(app.spark, source, self.id, chosen, self.days).persist()
+        app.lake.assert_same_columns(f"raw_{self.source}", as_landed(landed))
         judged = judged_anew(landed, app.lake, contract, batch, self._unfinished()).persist()
         try:
             counts = accounts(rows.counted(judged).collect(), [self.id])[self.id]

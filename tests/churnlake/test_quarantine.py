@@ -132,6 +132,18 @@ def test_text_that_is_kept_too_long_names_who_wrote_it(write_table: WriteTable) 
     assert quarantine.rows(Wanted(row_hashes=("b",)))[0].text is None
 
 
+def test_an_expiry_counts_what_it_ended(write_table: WriteTable) -> None:
+    """Its own rows, of its own source; a release of the same month is another matter."""
+    ended = {"raw_row": None, "known_date": SECOND}
+    lake = write_table(
+        row("a"), row("a", 1, "expired", changed_by="expiry-1", **ended), row("b", 1, "released", known_date=SECOND),
+        row("c", 1, "expired", changed_by="expiry-0", **ended),
+    )  # fmt: skip
+    assert Quarantine.open(lake, []).expired_by("orders", "expiry-1", SECOND) == 1
+    assert Quarantine.open(lake, []).expired_by("orders", "expiry-1", FIRST) == 0
+    assert Quarantine.open(lake, []).expired_by("other", "expiry-1", SECOND) == 0
+
+
 def repair_file(path: Path, rows: list[Any], **cells: str) -> Path:
     """What `show --to` writes, with cells of every line given another text as a person would type it."""
     with path.open("wb") as file:
