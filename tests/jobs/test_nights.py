@@ -363,6 +363,32 @@ def test_p5_a_late_file_changes_nothing_that_was_published(spark: SparkSession, 
     assert known == {SECOND}
 
 
+def test_every_delivery_is_told_once_with_the_numbers_of_its_run(second_night: SecondNight) -> None:
+    """History falls to the first night; what a night took in itself adds up to what its run counted."""
+    shop = second_night.shop
+
+    def ask(sql: str) -> list[tuple[Any, ...]]:
+        return query(shop.settings.warehouse, sql).rows
+
+    held = [(one.source, one.delivery_id) for one in shop.ledger.deliveries("shop") if one.state == "ingested"]
+    assert ask("SELECT source, delivery_id FROM churn.deliveries ORDER BY ALL") == sorted(held)
+    for number in ("raw", "accepted", "unchanged", "duplicate", "withdrawn"):
+        own = f"SELECT business_date, sum({number})::VARCHAR FROM churn.deliveries JOIN churn.publications "
+        counted = "SELECT business_date, observed FROM churn.run_quality WHERE (kind, source, name) = "
+        assert ask(f"{own} USING (contract, business_date, run_id) GROUP BY ALL ORDER BY ALL") == ask(
+            f"{counted} ('count', 'ingest', '{number}') ORDER BY ALL"
+        )
+    of_first = f"business_date = '{FIRST}'"
+    late = [day for (day,) in ask("SELECT business_date FROM churn.deliveries WHERE known_date > slot")]
+    assert late == [SECOND]
+    assert ask(f"SELECT count(*) > 30, count(DISTINCT run_id) FROM churn.deliveries WHERE {of_first}") == [(True, 2)]
+    reasons = "SELECT sum(rows) FROM churn.quarantine_reasons WHERE bucket = 'quarantined'"
+    assert ask(reasons) == ask("SELECT sum(quarantined) FROM churn.deliveries")
+    measured = "FROM churn.run_quality WHERE kind = 'measurement'"
+    assert ask(f"SELECT count(*) {measured} AND name LIKE 'bin.%'") == [(0,)]
+    assert ask(f"SELECT count(DISTINCT delivery_id) {measured} AND business_date = '{SECOND}'") == [(2,)]
+
+
 def test_p21_a_row_trained_on_is_the_row_that_was_scored(spark: SparkSession, second_night: SecondNight) -> None:
     """P21: past features, worked out again with all that came since and among other cutoffs, are those scored then."""
     shop = second_night.shop
