@@ -201,7 +201,7 @@ def sql(
 def report(
     contract: ContractArgument, date: Annotated[datetime | None, DateOption] = None, *, as_json: JsonOption = False
 ) -> None:
-    """The nightly page again, for --date or the newest published date."""
+    """The pages of a night again, for --date (published or refused) or the newest published date."""
     with verb(as_json=as_json) as (terminal, settings):
         from flows.standing import rewrite_page
 

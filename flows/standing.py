@@ -116,19 +116,20 @@ def show_standing(terminal: Terminal, standing: Standing, *, check: bool) -> int
 
 
 def rewrite_page(shift: Shift, business_date: date | None) -> Path:
-    """Writes the page of a published date, by default the newest, over an earlier one.
+    """Writes the pages of a date, by default the newest published one, over earlier ones; returns the one to open.
 
     Raises:
-        UsageError: The date is not published, or none is.
+        UsageError: The date was neither published nor refused, or nothing is published.
     """
-    from churnlake.report import write_page
+    from churnlake.report import write_data_page, write_page
 
     day = business_date or shift.publications.newest(shift.contract.name)
     if day is None:
         raise UsageError(
             f"{shift.contract.name}: nothing is published yet", next_step=f"`churnlake run {shift.contract.path}`"
         )
-    return write_page(shift.settings, shift.contract.name, day)
+    is_published = shift.publications.current(shift.contract.name, day) is not None
+    return (write_page if is_published else write_data_page)(shift.settings, shift.contract.name, day)
 
 
 def show_models(terminal: Terminal, shift: Shift) -> None:
