@@ -16,7 +16,9 @@ Measured = dict[str, dict[str, float]]
 """Numbers by name, by delivery_id."""
 
 # Enough rows of a delivery to tell copies from news to a few points; all of a small one, a part of a large one.
-_ROWS_COMPARED = 5_000
+_ROWS_COMPARED = _CUSTOMERS_COMPARED = 5_000
+# Shares of levels and sizes to a fraction of a point.
+_ROWS_TALLIED = 50_000
 # The sample is cut by the first digits of the hash, so that it holds all copies of a row or none.
 _DIGITS = 16
 # Rows in which a column shows whether it has few values.
@@ -41,12 +43,12 @@ class Past:
 def measure(classified: DataFrame, past: Past, by: Sequence[str]) -> Measured:
     """The numbers of every delivery among the classified rows of one source, by the names of `churnlake.gates`.
 
-    `classified` is read five times: the caller caches it. `by` are the canonical columns whose values the contract
+    `classified` is read six times: the caller caches it. `by` are the canonical columns whose values the contract
     names: their levels are counted too.
     """
     measured = _totals(classified)
     parts = (
-        _tallies(classified, by, len(measured)),
+        _tallies(classified, by, measured),
         _customers(classified, past.customers),
         _copies(classified, past, measured),
     )
@@ -69,29 +71,35 @@ def _field(group: str, name: str) -> Column:
     return F.col(f"{group}.`{name}`")
 
 
-def _share(holds: Column) -> Column:
-    return F.avg(F.when(holds, 1).otherwise(0))
-
-
 def _totals(classified: DataFrame) -> Measured:
-    """Rows, share set aside, share without a value by column, share of the slot's day, hours since the newest event."""
+    """Rows, share set aside, share without a value by column, share of the slot's day, hours since the newest event.
+
+    Counts, not means: twenty means would make one method that is too long to be compiled.
+    """
     happened = F.col("canonical.event_ts").cast("timestamp_ntz")
     seconds = [F.unix_seconds(moment.cast("timestamp")) for moment in (F.date_add(F.first("slot"), 1), F.max(happened))]
-    numbers = (
+    fields = _fields(classified, DataType)
+    counts = (
         F.count("*").alias("rows"),
-        _share(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)).alias("set_aside"),
-        _share(F.to_date(happened) == F.col("slot")).alias("own_day"),
+        F.count_if(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)).alias("set_aside"),
+        F.count_if(F.to_date(happened) == F.col("slot")).alias("own_day"),
         ((seconds[0] - seconds[1]) / _SECONDS_PER_HOUR).alias("staleness"),
-        *(_share(_field("typed", name).isNull()).alias(f"null.{name}") for name in _fields(classified, DataType)),
+        *(F.count(_field("typed", name)).alias(f"held.{place}") for place, name in enumerate(fields)),
     )
-    rows = [row.asDict() for row in classified.groupBy("delivery_id").agg(*numbers).collect()]
     return {
-        row.pop("delivery_id"): {name: float(value) for name, value in row.items() if value is not None} for row in rows
+        row["delivery_id"]: {
+            "rows": float(row["rows"]),
+            **{name: row[name] / row["rows"] for name in ("set_aside", "own_day")},
+            **({} if row["staleness"] is None else {"staleness": row["staleness"]}),
+            **{f"null.{name}": 1 - row[f"held.{place}"] / row["rows"] for place, name in enumerate(fields)},
+        }
+        for row in classified.groupBy("delivery_id").agg(*counts).collect()
     }
 
 
-def _tallies(classified: DataFrame, by: Sequence[str], deliveries: int) -> Measured:
+def _tallies(classified: DataFrame, by: Sequence[str], measured: Measured) -> Measured:
     """Shares of levels and of bins of size, among the values that are there."""
+    sample = classified.filter(_sampled(measured, _ROWS_TALLIED))
     levels = {name: _field("typed", name) for name in _with_few_values(classified)}
     levels |= {name: _field("canonical", name) for name in by}
     tallied = [("level", name, F.substring(value.cast("string"), 1, _TEXT_KEPT)) for name, value in levels.items()]
@@ -102,13 +110,13 @@ def _tallies(classified: DataFrame, by: Sequence[str], deliveries: int) -> Measu
         *(F.struct(F.lit(place).alias("place"), one[2].alias("value")) for place, one in enumerate(tallied))
     )
     counted = (
-        classified.select("delivery_id", F.explode(cells).alias("cell"))
+        sample.select("delivery_id", F.explode(cells).alias("cell"))
         .filter("cell.value IS NOT NULL")
         .groupBy("delivery_id", "cell.place", "cell.value")
         .count()
     )
     # A column of many values that looked like one of few would fill the driver: its rarest values are cut off.
-    most = deliveries * len(tallied) * 2 * LEVELS_MOST
+    most = len(measured) * len(tallied) * 2 * LEVELS_MOST
     counts: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
     for delivery_id, place, value, count in counted.orderBy(F.desc("count")).limit(most).collect():
         counts[delivery_id, place][value] = count
@@ -141,21 +149,31 @@ def _bin(value: Column) -> Column:
 
 
 def _customers(classified: DataFrame, known: DataFrame | None) -> Measured:
-    """Distinct customers, and the share of them known before the slot: from the lake, or from earlier slots."""
-    named = (
-        classified.filter(F.col("canonical.customer_id").isNotNull() & (F.col("bucket") != Bucket.IGNORED))
-        .select("delivery_id", "slot", "canonical.customer_id")
-        .distinct()
-    )
-    first_here = F.min("slot").over(Window.partitionBy("customer_id"))
-    dated = named.withColumn("first_here", first_here)
-    before = F.col("first_here") < F.col("slot")
+    """Distinct customers, and the share of them known before the slot: from the lake, or from earlier slots.
+
+    Of very many customers a part is looked at, drawn by a hash of their id, and the number is scaled up.
+    """
+    rows = classified.filter(F.col("canonical.customer_id").isNotNull() & (F.col("bucket") != Bucket.IGNORED))
+    rows = rows.select("delivery_id", "slot", "canonical.customer_id")
+    about = rows.groupBy("delivery_id").agg(F.approx_count_distinct("customer_id").alias("customers")).collect()
+    if not about:
+        return {}
+    parts = _DIGITS ** _powers(sum(row["customers"] for row in about) / len(about) / _CUSTOMERS_COMPARED)
+    drawn = F.lit(True) if parts == 1 else F.pmod(F.xxhash64("customer_id"), F.lit(parts)) == 0
+    named = rows.filter(drawn).distinct()
+    before = F.lit(False)
+    if len(about) > 1:
+        named = named.withColumn("first_here", F.min("slot").over(Window.partitionBy("customer_id")))
+        before = F.col("first_here") < F.col("slot")
     if known is not None:
-        firsts = known.join(named.select("customer_id").distinct(), "customer_id").groupBy("customer_id")
-        dated = dated.join(firsts.agg(F.min("first_known_date").alias("first_known")), "customer_id", "left")
+        firsts = known.filter(drawn).groupBy("customer_id").agg(F.min("first_known_date").alias("first_known"))
+        named = named.join(firsts, "customer_id", "left")
         before |= F.coalesce(F.col("first_known") < F.col("slot"), F.lit(False))
-    rows = dated.groupBy("delivery_id").agg(F.count("*").alias("customers"), _share(before).alias("known")).collect()
-    return {row["delivery_id"]: {"customers": float(row["customers"]), "known": row["known"]} for row in rows}
+    counts = named.groupBy("delivery_id").agg(F.count("*").alias("customers"), F.count_if(before).alias("known"))
+    return {
+        row["delivery_id"]: {"customers": float(row["customers"] * parts), "known": row["known"] / row["customers"]}
+        for row in counts.collect()
+    }
 
 
 def _copies(classified: DataFrame, past: Past, measured: Measured) -> Measured:
@@ -163,9 +181,11 @@ def _copies(classified: DataFrame, past: Past, measured: Measured) -> Measured:
     rows = classified.select("delivery_id", "row_hash")
     if past.rows is not None:
         rows = rows.unionByName(past.rows.select("delivery_id", "row_hash"))
-    digits = _digits_compared(measured)
-    sample = rows.filter(F.substring("row_hash", 1, digits) == "0" * digits)
-    copies = sample.groupBy("delivery_id", "row_hash").agg(F.count("*").alias("copies"))
+    copies = (
+        rows.filter(_sampled(measured, _ROWS_COMPARED))
+        .groupBy("delivery_id", "row_hash")
+        .agg(F.count("*").alias("copies"))
+    )
     earlier = copies.join(F.broadcast(_followers(classified, past)), "delivery_id").select(
         F.col("follower").alias("delivery_id"), "row_hash", F.lit(1).alias("stood")
     )
@@ -189,6 +209,13 @@ def _followers(classified: DataFrame, past: Past) -> DataFrame:
     return classified.sparkSession.createDataFrame(pairs, "delivery_id STRING, follower STRING")
 
 
-def _digits_compared(measured: Measured) -> int:
+def _sampled(measured: Measured, least: int) -> Column:
+    """True for at least so many rows of a delivery of mean size: for a row with all its copies, or for none."""
     mean = sum(numbers["rows"] for numbers in measured.values()) / len(measured)
-    return max(0, math.floor(math.log(mean / _ROWS_COMPARED, _DIGITS)))
+    digits = _powers(mean / least)
+    return F.substring("row_hash", 1, digits) == "0" * digits
+
+
+def _powers(times: float) -> int:
+    """How often a sample can be cut to a sixteenth when it is so many times too large."""
+    return max(0, math.floor(math.log(times, _DIGITS)))

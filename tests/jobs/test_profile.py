@@ -95,17 +95,30 @@ def test_copies_are_told_from_news(numbers: dict[str, dict[str, float]]) -> None
 
 
 def test_large_deliveries_are_compared_by_a_sample(spark: SparkSession) -> None:
-    """Above 80,000 rows a sixteenth tells copies from news, drawn so that a row is in it with all its copies."""
-    nobody = F.struct(F.lit("ann").alias("customer_id"), F.lit(None).cast("timestamp_ntz").alias("event_ts"))
+    """A sixteenth of 90,000 rows tells copies from news, and of as many customers how many are known."""
+    customer = F.col("id").cast("string").alias("customer_id")
     made = spark.range(90_000).select(
         F.lit("x").alias("delivery_id"),
         F.lit(FIRST).alias("slot"),
         F.lit("accepted").alias("bucket"),
-        F.md5((F.col("id") % 60_000).cast("string")).alias("row_hash"),
+        F.md5((F.col("id") % 60_000).cast("string")).alias("row_hash"),  # a third are copies; a row is drawn with all
         F.struct(F.lit("pen").alias("item")).alias("typed"),
-        nobody.alias("canonical"),
+        F.struct(customer, F.lit(None).cast("timestamp_ntz").alias("event_ts")).alias("canonical"),
     )
-    assert measure(made, Past({}), [])["x"]["doubled"] == pytest.approx(1 / 3, abs=0.02)
+    known = spark.range(60_000, 200_000).select(customer, F.lit(date(2026, 1, 1)).alias("first_known_date"))
+    found = measure(made, Past({}, customers=known), [])["x"]
+    assert (found["rows"], found["own_day"], found["level.item.pen"]) == (90_000, 0, 1)
+    assert found["doubled"] == pytest.approx(1 / 3, abs=0.02)
+    assert found["customers"] == pytest.approx(90_000, rel=0.04)
+    assert found["known"] == pytest.approx(1 / 3, abs=0.02)
+
+
+def test_a_delivery_without_any_customer_says_so(spark: SparkSession) -> None:
+    """No customer at all is a number too: 0."""
+    rows = spark.createDataFrame([line(FIRST, "a", None)], SCHEMA)
+    found = measure(rows, Past({}), [])[str(FIRST)]
+    assert found["customers"] == 0
+    assert "known" not in found
 
 
 @pytest.fixture(scope="module")
