@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from churnlake.quarantine import Quarantine, Row, Wanted
 from churnlake.repairs import repair_columns, write_repairs
 from churnlake.settings import Settings
 from churnlake.warehouse.publications import Publications
+from flows.quarantine import Asked, Wish
 from jobs import application, night, release
 
-FIRST, SECOND, TONIGHT, AFTER = (date(2026, 3, day) for day in (1, 2, 3, 4))
+FIRST, SECOND, TONIGHT, AFTER, LATER = (date(2026, 3, day) for day in (1, 2, 3, 4, 6))
+NOW = datetime(2026, 3, 3, 6, 0, tzinfo=UTC)
 HEADER = "order_no,customer,at,price,pieces,item,kind"
 GOOD = "1,ann,2026-03-01 10:00:00,5.00,1,pen,purchase"
 BAD_PRICE = "2,bob,2026-03-01 11:00:00,1;5,1,pen,purchase"
@@ -67,12 +69,13 @@ class Shop:
         """Takes in every file through a date."""
         assert night.run(night.Request(self.contract.path, "load", (), history_through=through), self.settings) == 0
 
-    def release(self, *, repaired: Path | None = None, dry_run: bool = False, **wanted: Any) -> int:
+    def release(
+        self, *, contract: Path | None = None, repaired: Path | None = None, dry_run: bool = False, **wanted: Any
+    ) -> int:
         """Lets rows back in."""
-        request = release.Request(
-            self.contract.path, "release", Wanted("orders", **wanted), "repaired by hand", repaired, dry_run
-        )
-        return release.run(request, self.settings)
+        chosen = Wanted("orders", **wanted)
+        path = contract or self.contract.path
+        return release.run(release.Request(path, "release", chosen, "by hand", repaired, dry_run), self.settings)
 
     @property
     def quarantine(self) -> Quarantine:
@@ -123,7 +126,8 @@ def shop(
 ) -> Iterator[Shop]:
     """Two days of files are in and sealed; five rows of the first day are held."""
     root = tmp_path_factory.mktemp("release")
-    contract = make_contract(root / "shop", ('starts_on = "2026-01-01"', 'starts_on = "2026-03-01"'))
+    waits_for_nobody = ("max_early_days = 0", 'max_early_days = 0\non_missing = "warn"')
+    contract = make_contract(root / "shop", ('starts_on = "2026-01-01"', 'starts_on = "2026-03-01"'), waits_for_nobody)
     contract.suites.mkdir()
     (contract.suites / "orders.json").write_text(json.dumps(SUITE))
     shop = Shop(contract, Settings.from_environment({"CHURNLAKE_HOME": str(root / "home")}))
@@ -215,3 +219,135 @@ def application_points() -> list[str]:
 def _hash_of(shop: Shop, order_no: str) -> str:
     (row,) = [row for row in shop.held() if row.text and row.text["order_no"] == order_no]
     return row.row_hash
+
+
+def test_a_release_that_died_is_cleared_away_by_the_next_application(
+    shop: Shop, spark: SparkSession, tmp_path: Path
+) -> None:
+    """Its rows are neither lost nor doubled: they are held as before, and nothing of it is left in any table."""
+    mended = shop.repairs(tmp_path, shop.held(reasons=("bad_type.price",)), price="3.00")
+    before = shop.facts(spark)
+    shop.point = "release.typed"
+    with pytest.raises(PowerCut):
+        shop.release(repaired=mended)
+    shop.point = None
+    (died,) = [one for one in shop.releases() if one.state == "frozen"]
+
+    shop.load(SECOND)
+
+    assert shop.facts(spark) == before
+    for path in _tables(shop):
+        writer = "changed_by" if path.name == "quarantine" else "delivery_id"
+        assert shop.table(spark, path.name).filter(F.col(writer) == died.delivery_id).count() == 0, path.name
+    assert shop.held_orders() == ["3", "4", "4", "5"]
+    assert [one.state for one in shop.releases()] == ["ingested"]
+
+
+def test_equal_rows_are_told_apart_from_duplicates(shop: Shop, spark: SparkSession, tmp_path: Path) -> None:
+    """Two lines repaired alike are one fact and a duplicate; one repaired to what is a fact already is a duplicate."""
+    one, other = shop.held(reasons=("bad_type.price",))
+    assert one.key == other.key
+    (short,) = shop.held(reasons=("bad_shape",))
+    like_bob = dict(zip(HEADER.split(","), BAD_PRICE.replace("1;5", "1.50").split(","), strict=True))
+    columns = repair_columns(shop.contract.sources["orders"])
+    mended = tmp_path / "mended.csv"
+    texts = [(one, {"price": "3.00"}), (other, {"price": "3.00"}), (short, {**like_bob, "corrupt_record": None})]
+    with mended.open("wb") as file:
+        write_repairs(file, columns, [replace(row, text={**(row.text or {}), **text}) for row, text in texts])
+
+    assert shop.release(repaired=mended) == 0
+
+    assert shop.held_orders() == ["3"]
+    counts = max(shop.releases(), key=lambda release: release.counts["raw"]).counts
+    assert (counts["raw"], counts["accepted"], counts["duplicate"], counts["quarantined"]) == (3, 1, 2, {})
+    assert [fact[:2] for fact in shop.facts(spark)] == [("ann", 100), ("ann", 500), ("bob", 150), ("dan", 300)]
+    left = {row.row_hash: row.reasons for row in shop.quarantine.rows(Wanted("orders"), "released")}
+    assert left[short.row_hash] == ("duplicate",)
+
+
+def test_rows_pass_rules_that_were_corrected_but_not_into_columns_of_another_contract(
+    shop: Shop, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The suite of now judges; a row delivered with a column that was renamed since would enter with a null there."""
+    suite = shop.contract.suites / "orders.json"
+    suite.write_text(suite.read_text().replace('"min_value": 1', '"min_value": 0'))
+    other = shop.contract.path.with_name("renamed.toml")
+    text = shop.contract.path.read_text()
+    other.write_text(text.replace('item = "text"', 'goods = "text"').replace('product = "item"', 'product = "goods"'))
+    with pytest.raises(UsageError, match="raw_orders has no goods and also has item"):
+        shop.release(contract=other)
+
+    assert shop.release(reasons=("orders.pieces.be_between",), dry_run=True) == 0
+    assert "1 rows of orders: 1 would become facts" in capsys.readouterr().out
+    assert shop.held_orders() == ["3"]
+
+
+def test_a_corrected_file_withdraws_what_it_lacks_released_or_held(shop: Shop, spark: SparkSession) -> None:
+    """A released fact whose row is gone is taken back, one that is still there stays; a withdrawn row stays out."""
+    shop.sealed = TONIGHT
+    shop.deliver(FIRST, GOOD, TWICE, TWICE)
+    shop.load(SECOND)
+
+    assert [fact[:2] for fact in shop.facts(spark)] == [("ann", 100), ("ann", 500), ("dan", 300)]
+    assert shop.held() == []
+    assert shop.release() == 0  # says that nothing is left
+
+    assert [fact[:2] for fact in shop.facts(spark)] == [("ann", 100), ("ann", 500), ("dan", 300)]
+    taken_back = shop.table(spark, "events").filter("sign = -1").collect()
+    assert [(one["customer_id"], one["known_date"]) for one in taken_back] == [("bob", AFTER)]
+
+
+def test_old_rows_expire_once_and_their_text_goes(shop: Shop, spark: SparkSession) -> None:
+    """Rows older than quarantine_days can no longer be let in; a rerun tells the same number and changes nothing."""
+    shop.deliver(AFTER, "7,fay,2026-03-04 09:00:00,?,1,pen,purchase", "8,ann,2026-03-04 09:00:00,1,1,pen,purchase")
+    shop.load(AFTER)
+    assert shop.held_orders() == ["7"]
+    contract = shop.contract.path
+    contract.write_text(contract.read_text().replace("max_early_days = 0", "max_early_days = 0\nquarantine_days = 1"))
+    shop.deliver(LATER, "9,ann,2026-03-06 09:00:00,1,1,pen,purchase")
+    shop.load(LATER)
+
+    assert shop.held() == []
+    stages = [stage for run in shop.ledger.runs("shop") for stage in shop.ledger.stages(run.run_id)]
+    assert [one.counts.get("expired") for one in stages if one.stage == "ingest"][-1] == 1
+    table = shop.table(spark, "quarantine")
+    assert table.filter("raw_row IS NOT NULL").count() == 0
+    (ended,) = table.filter("status = 'expired'").collect()
+    assert (ended["changed_by"], ended["known_date"]) == ("expiry-2026-03-06", LATER)
+    rows = table.count()
+    run = shop.ledger.runs("shop")[-1]
+    assert [one.observed for one in shop.ledger.checks(run.run_id) if one.name == "expired"] == [
+        "1 rows were held for more than 1 days; their text is gone"
+    ]
+    shop.load(LATER)
+    assert shop.table(spark, "quarantine").count() == rows
+    assert shop.release(reasons=("bad_type.price",), slot=AFTER) == 0  # says that nothing is left
+
+
+def test_a_release_is_known_after_a_night_that_died_with_its_features_made(
+    settings: Settings, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """That night will not look at facts again when it is taken up; one that died in its ingest will."""
+    ledger = Ledger.open(settings.ledger_url)
+    app = application.Application(settings, make_contract(tmp_path), ledger, None, "release")  # type: ignore[arg-type]
+    publications = Publications.open(settings.warehouse)
+    assert release._sealed(app, publications) is None
+    for day, stage in ((TONIGHT, "ingest"), (SECOND, "features")):
+        run = ledger.start_run(
+            contract="shop", kind="night", business_date=day, application="a", contract_digest="c", code_revision="r",
+            actor="tester", reason=None, pid=1, lane_epoch=1, now=NOW,
+        )  # fmt: skip
+        ledger.start_stage(run.run_id, stage, 1, now=NOW)
+        ledger.finish_stage(run.run_id, stage, 1, counts={}, now=NOW)
+        ledger.finish_run(run.run_id, 1, "failed", exit_code=1, now=NOW)
+    assert release._sealed(app, publications) == SECOND
+
+
+def test_the_job_understands_what_the_command_tells_it() -> None:
+    """Also values that look like options; a file's path is absolute, since the job runs in another folder."""
+    asked = Asked("orders", FIRST, ("a b.csv",), ("-x", "--y"), ("d",), ("h",))
+    options = Wish(asked, "--why not", Path("r.csv"), dry_run=True).options()
+    request = release._parse(["--contract", "c.toml", "--application", "a", *options])
+    wanted = Wanted("orders", FIRST, ("a b.csv",), ("-x", "--y"), ("d",), ("h",))
+    path = Path("r.csv").absolute()
+    assert request == release.Request(Path("c.toml"), "a", wanted, "--why not", path, dry_run=True)
