@@ -4,14 +4,15 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from churnlake.deliveries import inspect
@@ -23,7 +24,7 @@ from churnlake.warehouse.duckdb import materialise, query
 from churnlake.warehouse.publications import Publications
 from jobs import gates, rows
 from jobs.application import Application, exit_code_of
-from jobs.ingest import read_suites
+from jobs.ingest import accounts, read_suites
 from jobs.landing import read_landing
 from jobs.manifest import take_manifest
 from jobs.night import Request, run
@@ -34,6 +35,7 @@ from tests.faults.corpus.delivery import (
     BY_DAY,
     DAY,
     YESTERDAY,
+    Accepts,
     Corrects,
     Day,
     Duplicates,
@@ -120,7 +122,7 @@ def test_a_file_that_is_not_what_the_contract_says_is_refused_by_name(recipe: Re
     assert_told(recipe, refused.value, file.name)
 
 
-# Rows: every recipe is the file of a day of its own, all taken in by one run.
+# Rows: a file for each recipe, all of a format read and sorted in one pass.
 
 
 @dataclass(frozen=True)
@@ -131,36 +133,60 @@ class Shelf:
     spoilt: dict[str, Counter[str]]
 
 
-def buckets(delivery: Delivery) -> Counter[str]:
-    """The rows of a delivery by where they ended: `accepted`, `quarantined.<reason>` and so on."""
-    told: Counter[str] = Counter()
-    for name in ("accepted", "duplicate", "unchanged"):
-        told[name] = delivery.counts[name]
-    for name in ("ignored", "quarantined"):
-        told.update({f"{name}.{reason}": count for reason, count in delivery.counts[name].items()})
-    assert sum(told.values()) == delivery.counts["raw"]
-    return told
-
-
 @pytest.fixture(scope="module")
-def shelf(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Shelf:
-    """One run over a file for each recipe; the rows are moved to the day that the file is for."""
-    shop = Shop.open(tmp_path_factory.mktemp("shelf"), contract_of_all_formats())
-    placed: dict[tuple[str, date], str] = {}
-    for kind, source in SOURCES.items():
-        clean = {
-            Format.CSV: Day.csv,
-            Format.JSON: lambda day: files.json_lines(day.records()),
-            Format.PARQUET: Day.parquet,
-        }
-        mine = [("", clean[kind]), *((one.name, one.spoil) for one in SORTED if one.format is kind)]
-        for place, (name, spoil) in enumerate(mine):
-            slot = DAY + timedelta(days=place)
-            shop.deliver(spoil(real(DAY).on(slot)), slot, kind)
-            placed[source, slot] = name or kind
-    taken = shop.take_in(max(slot for _, slot in placed), None)
-    found = {placed[one.source, one.slot]: buckets(one) for one in taken.deliveries}
-    return Shelf({kind: found.pop(kind) for kind in Format}, found)
+def shelf(spark: SparkSession, bench: Shop) -> Shelf:
+    """Every file of a format landed, typed and judged row by row, as the ingest stage does."""
+    clean: dict[Format, Counter[str]] = {}
+    found: dict[str, Counter[str]] = {}
+    for kind, untouched in CLEAN.items():
+        recipes = [Recipe("clean", Accepts(), untouched, kind), *(one for one in SORTED if one.format is kind)]
+        deliveries = [laid_out(one, bench) for one in recipes]
+        counted = rows.counted(sorted_rows(spark, bench, deliveries)).collect()
+        told = accounts(counted, [one.delivery_id for one in deliveries])
+        clean[kind] = buckets(told.pop("clean"))
+        found |= {name: buckets(counts) for name, counts in told.items()}
+    return Shelf(clean, found)
+
+
+CLEAN: dict[Format, Callable[[Day], bytes]] = {
+    Format.CSV: Day.csv,
+    Format.JSON: lambda day: files.json_lines(day.records()),
+    Format.PARQUET: Day.parquet,
+}
+
+
+def laid_out(recipe: Recipe, shop: Shop) -> Delivery:
+    """The recipe's file beside the shop's own, as a delivery of the day that is named like the recipe."""
+    content = recipe.spoil(real(DAY))
+    assert content is not None
+    endings = "".join(shop.path(DAY, recipe.format).suffixes)
+    path = Path("spoilt") / recipe.format / f"{re.sub('[^a-z0-9]+', '-', recipe.name.lower())}{endings}"
+    (shop.folder / path).parent.mkdir(parents=True, exist_ok=True)
+    (shop.folder / path).write_bytes(content)
+    return Delivery(
+        SOURCES[recipe.format], recipe.name, str(path), len(content), "0" * 64, DAY, DAY, DAY,
+        contract="online_retail", run_id="corpus", state="frozen", counts={},
+    )  # fmt: skip
+
+
+def sorted_rows(spark: SparkSession, shop: Shop, deliveries: list[Delivery]) -> DataFrame:
+    """The rows of deliveries of one source with their buckets, cached."""
+    contract, name = shop.contract, deliveries[0].source
+    source = contract.sources[name]
+    inspected = {one.delivery_id: inspect(shop.folder / one.path, source) for one in deliveries}
+    assert not [(name, one.problems) for name, one in inspected.items() if one.problems]
+    own, canonical = read_suites(contract, name)
+    landed = read_landing(spark, contract, deliveries, {key: one.layout for key, one in inspected.items()})
+    return rows.classify(landed, contract, name, own.row_rules if own else (), canonical.row_rules, None).persist()
+
+
+def buckets(counts: dict[str, Any]) -> Counter[str]:
+    """Rows by where they ended: `accepted`, `quarantined.<reason>` and so on."""
+    told: Counter[str] = Counter({name: counts[name] for name in ("accepted", "duplicate", "unchanged")})
+    for name in ("ignored", "quarantined"):
+        told.update({f"{name}.{reason}": count for reason, count in counts[name].items()})
+    assert sum(told.values()) == counts["raw"]
+    return told
 
 
 @named(SORTED)
@@ -210,14 +236,8 @@ class Said:
 def gated(spark: SparkSession, weeks: Shop) -> dict[str, Said]:
     """Every spoilt day held against the weeks before, each as if it alone had come: measured in one pass."""
     contract, ledger = weeks.contract, weeks.ledger
-    deliveries = [_laid_out(one, weeks) for one in BY_GATES]
-    layouts = {
-        one.delivery_id: inspect(weeks.folder / one.path, contract.sources["invoices"]).layout for one in deliveries
-    }
-    own, canonical = read_suites(contract, "invoices")
-    assert own is not None
-    landed = read_landing(spark, contract, deliveries, layouts)
-    classified = rows.classify(landed, contract, "invoices", own.row_rules, canonical.row_rules, None).persist()
+    deliveries = [laid_out(one, weeks) for one in BY_GATES]
+    classified = sorted_rows(spark, weeks, deliveries)
     held = gates._current(ledger.deliveries(contract.name, "invoices"), [])
     with Lane.take(weeks.settings.lake(contract.name)) as lane:
         lake = Application(weeks.settings, contract, ledger, lane, "corpus").lake
@@ -229,18 +249,6 @@ def gated(spark: SparkSession, weeks: Shop) -> dict[str, Said]:
     history = gates._history(ledger.measurements(contract.name, "invoices"), held)
     rules = gates.rules_of(contract, "invoices")
     return {one.delivery_id: _said(Night(DAY, measured[one.delivery_id]), history, rules) for one in deliveries}
-
-
-def _laid_out(recipe: Recipe, shop: Shop) -> Delivery:
-    path = Path("spoilt") / f"{recipe.name}.csv.gz"
-    content = recipe.spoil(real(DAY))
-    assert content is not None
-    (shop.folder / path).parent.mkdir(exist_ok=True)
-    (shop.folder / path).write_bytes(content)
-    return Delivery(
-        "invoices", recipe.name, str(path), len(content), "0" * 64, DAY, DAY, DAY,
-        contract="online_retail", run_id="corpus", state="frozen", counts={},
-    )  # fmt: skip
 
 
 def _said(night: Night, history: list[Night], rules: Rules) -> Said:
