@@ -25,7 +25,7 @@ from jobs.gates import hold_against_history
 from jobs.lake import Lake, Slice
 from jobs.landing import read_landing
 from jobs.manifest import WAITING_STEP, Arrival, Manifest, redigest, take_manifest, waits_for
-from jobs.quality import judge, refuse_critical
+from jobs.quality import audit, judge, refuse_critical
 from jobs.rows import Bucket, Place
 
 
@@ -164,6 +164,8 @@ def _take_in(
     checks = reconcile(source, landed.rows, counts, written)
     app.ledger.record_checks(batch.run_id, checks)
     refuse_unequal(checks)
+    for table in ("daily_activity", "known_customers"):
+        audit(app, batch.run_id, table, lake.read(table).filter(batch.holds()))
     return counts
 
 

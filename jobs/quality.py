@@ -7,17 +7,24 @@ answer is "no" as well.
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult
-from churnlake.suites import Severity, Suite, type_problems
+from churnlake.suites import Severity, Suite, read_suite, type_problems
 from churnlake.suites.suite import short_type
 
+if TYPE_CHECKING:
+    from jobs.application import Application
+
+EXPECTATIONS = Path(__file__).resolve().parent.parent / "expectations"
+_UNIQUE = "expect_column_proportion_of_unique_values_to_be_between"
+_ROW_COUNT = "expect_table_row_count_to_be_between"
 # What stands in a verdict's name or in its share already.
 _TOLD_ELSEWHERE = ("column", "mostly", "condition_parser")
 
@@ -196,7 +203,76 @@ def _observed(result: Mapping[str, Any]) -> str:
     return str(result.get("observed_value"))
 
 
-def refuse_critical(verdicts: list[Verdict]) -> None:
+def audit(app: "Application", run_id: str, table: str, frame: DataFrame) -> None:
+    """Judges rows of a table that the night made itself by the built-in suite of that name, and records the verdicts.
+
+    Raises:
+        DataRefusedError: A critical expectation failed.
+    """
+    suite = built_in_suite(table, frame.columns)
+    verdicts = judge_in_one_pass(frame, suite)
+    app.ledger.record_checks(run_id, [verdict.as_check(table) for verdict in verdicts])
+    refuse_critical(verdicts, next_step="nothing was published; report this with the run's folder")
+
+
+def built_in_suite(table: str, columns: Sequence[str]) -> Suite:
+    """The checkout's own suite over a table of the lake.
+
+    Raises:
+        ContractError: It names a column that the table does not have.
+    """
+    return read_suite(EXPECTATIONS / f"{table}.json", columns)
+
+
+def judge_in_one_pass(frame: DataFrame, suite: Suite) -> list[Verdict]:
+    """The same verdicts as `judge`, without Great Expectations: one aggregate, for tables of the night's own making.
+
+    Takes rules about rows that all rows must fit, row counts, and columns whose values must all differ.
+
+    Raises:
+        DataRefusedError: The suite holds anything else.
+    """
+    breaks = {rule.name: rule.breaks for rule in suite.row_rules}
+    columns = [_tally(name, one, breaks).alias(str(place)) for place, (name, one) in enumerate(_expectations(suite))]
+    tallies = frame.agg(*columns).collect()[0]
+    return [
+        _one_pass_verdict(name, one, *tally) for (name, one), tally in zip(_expectations(suite), tallies, strict=True)
+    ]
+
+
+def _tally(name: str, expectation: Mapping[str, Any], breaks: Mapping[str, str]) -> Column:
+    """What an expectation is judged by: of how many rows or values, and how many of them break it."""
+    kwargs = expectation["kwargs"]
+    condition = kwargs.get("row_condition")
+    if name in breaks and kwargs.get("mostly", 1) == 1:
+        asked = F.count_if(F.expr(condition)) if condition else F.count("*")
+        return F.struct(asked, F.count_if(F.expr(breaks[name])))
+    if expectation["type"] == _UNIQUE and kwargs.get("min_value") == 1 and not condition:
+        known = F.count(kwargs["column"])
+        return F.struct(known, known - F.count_distinct(kwargs["column"]))
+    if expectation["type"] == _ROW_COUNT and set(kwargs) <= {"min_value", "max_value"}:
+        return F.struct(F.count("*"), F.lit(0))
+    raise DataRefusedError(
+        f"{name}: cannot be judged in one pass",
+        next_step="rules over tables of the night: about every row, a row count, or values that all differ",
+    )
+
+
+def _one_pass_verdict(name: str, expectation: Mapping[str, Any], asked: int, breaking: int) -> Verdict:
+    kind, kwargs = expectation["type"], expectation["kwargs"]
+    passed, observed = breaking == 0, f"{breaking} of {asked} rows do not"
+    if kind == _ROW_COUNT:
+        passed, observed = kwargs.get("min_value", 0) <= asked <= kwargs.get("max_value", asked), str(asked)
+    elif kind == _UNIQUE:
+        # As Great Expectations has it: of no values none are different.
+        passed, observed = breaking == 0 < asked, f"{breaking} of {asked} repeat another"
+    severity = Severity(expectation.get("severity", "critical"))
+    return Verdict(name, severity, passed, observed, _expected(expectation))
+
+
+def refuse_critical(
+    verdicts: Sequence[Verdict], next_step: str = "repair the delivery and run again; last night's scores stay"
+) -> None:
     """Stops the night when a critical expectation failed, naming each.
 
     Raises:
@@ -210,5 +286,5 @@ def refuse_critical(verdicts: list[Verdict]) -> None:
     if broken:
         raise DataRefusedError(
             "critical checks failed:\n  - " + "\n  - ".join(broken),
-            next_step="repair the delivery and run again; last night's scores stay",
+            next_step=next_step,
         )

@@ -72,6 +72,7 @@ def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan,
         ChurnlakeError: Rows scored differ from customers eligible.
     """
     from churnlake.ledger import CheckResult
+    from jobs.quality import audit
 
     lake, day, eligible = app.lake, run.business_date, snapshot["eligible"]
     features = lake.read("features", snapshot["versions"]["features"]).filter(F.col("business_date") == day)
@@ -86,5 +87,7 @@ def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan,
     app.ledger.record_checks(run.run_id, [check])
     if not check.passed:
         raise ChurnlakeError(f"score: {commit.rows} rows for {eligible} eligible customers")
+    mine = (F.col("business_date") == day) & (F.col("run_id") == run.run_id)
+    audit(app, run.run_id, "scores", lake.read("scores", commit.version).filter(mine))
     stage.counts.update(eligible=eligible, scored=commit.rows, held=0, versions={"scores": commit.version})
     app.reach("score.written")

@@ -10,6 +10,7 @@ from churnlake.ledger import CheckResult, Run
 from jobs.application import Application, OpenStage
 from jobs.features import Tiles, features_at, population_at
 from jobs.lake import Lake
+from jobs.quality import audit
 
 TILE_TABLES = ("daily_activity", "daily_values", "known_customers")
 
@@ -68,6 +69,9 @@ def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
             f"{day}: none of {population.rows} known customers is eligible (excluded: {reasons})",
             next_step="check [churn] activity and active_within_days against the data",
         )
+    stage.say("checking population and features")
+    audit(app, run.run_id, "population", people)
+    audit(app, run.run_id, "features", lake.read("features", features.version).filter(F.col("business_date") == day))
     app.reach("features.written")
 
 

@@ -8,7 +8,7 @@ from churnlake.suites.suite import Suite, expectation_names
 from churnlake.suites.values import is_day
 
 _TEXTS = ("text", "string")
-_TIMES = ("date", "timestamp", "timestamp_ntz")
+_TIMES = ("date", "timestamp", "timestamp_ntz", "timestamptz")
 _NUMBERS = ("byte", "short", "tinyint", "smallint", "int", "bigint", "float", "double")
 _NUMERIC = ("mean", "median", "stdev", "sum", "quantile")
 

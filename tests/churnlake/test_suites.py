@@ -10,6 +10,7 @@ import pytest
 from churnlake.contract import load_contract
 from churnlake.errors import ContractError
 from churnlake.suites import KINDS, KNOWN_TYPES, RowRule, Severity, read_suite
+from churnlake.tables import LAKE
 
 ROOT = Path(__file__).resolve().parents[2]
 COLUMNS = ["id", "price", "a b"]
@@ -89,6 +90,95 @@ def test_null_passes_every_rule_but_the_one_about_null(write: Write, rule: dict[
     assert [value for (value,) in found] == broken
 
 
+@pytest.mark.parametrize(
+    ("rule", "breaks"),
+    [
+        (
+            {"type": "expect_column_value_lengths_to_be_between", "kwargs": {"column": "a b", "min_value": 1}},
+            "COALESCE(LENGTH(`a b`) < CAST('1.0' AS DOUBLE), FALSE)",
+        ),
+        (
+            {
+                "type": "expect_column_pair_values_a_to_be_greater_than_b",
+                "kwargs": {"column_A": "price", "column_B": "id", "or_equal": True},
+            },
+            "COALESCE(`price` < `id`, FALSE)",
+        ),
+        (
+            expectation("be_between", column="price", max_value="2026-01-31", strict_max=True),
+            "COALESCE(`price` >= CAST('2026-01-31' AS DATE), FALSE)",
+        ),
+        (
+            expectation("not_be_null", column="id", row_condition="price/2 > 1 -- x", condition_parser="spark"),
+            "COALESCE((`id` IS NULL) AND (price / NULLIF(2, 0) > 1), FALSE)",
+        ),
+    ],
+)
+def test_lengths_pairs_days_and_conditions_are_compiled_too(write: Write, rule: dict[str, Any], breaks: str) -> None:
+    """A condition is the checked text, never the given one; Great Expectations is given the same."""
+    suite = read_suite(write(rule), COLUMNS)
+    assert [one.breaks for one in suite.row_rules] == [breaks]
+    judged = suite.expectations[0]["kwargs"].get("row_condition")
+    assert judged is None or f"({judged})" in breaks
+
+
+@pytest.mark.parametrize(
+    ("condition", "compiled"),
+    [
+        ({"type": "nullity", "column": {"name": "a b"}, "is_null": False}, "NOT `a b` IS NULL"),
+        (
+            {"type": "comparison", "column": {"name": "id"}, "operator": "NOT_IN", "parameter": ["it's", "x"]},
+            r"NOT `id` IN ('it\'s', 'x')",
+        ),
+        (
+            {"type": "or", "conditions": [
+                {"type": "comparison", "column": {"name": "price"}, "operator": ">=", "parameter": 1.5},
+                {"type": "and", "conditions": [
+                    {"type": "nullity", "column": {"name": "id"}, "is_null": True},
+                    {"type": "comparison", "column": {"name": "a b"}, "operator": "==", "parameter": "') OR TRUE --"},
+                ]},
+            ]},
+            r"(`price` >= 1.5 OR (`id` IS NULL AND `a b` = '\') OR TRUE --'))",
+        ),
+    ],
+)  # fmt: skip
+def test_conditions_as_objects_become_the_same_text(write: Write, condition: dict[str, Any], compiled: str) -> None:
+    """Great Expectations' own form of a condition is compiled by the same allow-list, values quoted."""
+    suite = read_suite(write(expectation("not_be_null", column="id", row_condition=condition)), COLUMNS)
+    assert suite.expectations[0]["kwargs"]["row_condition"] == compiled
+    assert suite.expectations[0]["kwargs"]["condition_parser"] == "spark"
+
+
+def test_rules_are_told_apart_by_name(write: Write) -> None:
+    """A rule has the name its author gave; without one the second of a type on a column is numbered."""
+    low = expectation("be_between", column="price", min_value=0)
+    named = {**expectation("be_between", column="price", max_value=9), "meta": {"name": "too_dear"}}
+    suite = read_suite(write(low, named, low, expectation("not_be_null", column="id")), COLUMNS)
+    assert list(suite.names) == [
+        "orders.price.be_between", "orders.price.too_dear", "orders.price.be_between.2", "orders.id.not_be_null",
+    ]  # fmt: skip
+    assert [rule.name for rule in suite.row_rules] == list(suite.names)
+
+
+def test_columns_with_types_are_held_against_their_rules(write: Write) -> None:
+    """A rule over a column of another sort would end a night at the first value that cannot be cast."""
+    path = write(
+        expectation("be_between", column="id", min_value=1),
+        expectation("match_regex", column="price", regex="x"),
+        expectation("be_in_set", column="price", value_set=["x"]),
+        expectation("be_between", column="a b", min_value="2026-01-01"),
+        {"type": "expect_column_mean_to_be_between", "kwargs": {"column": "id", "min_value": 1}},
+    )
+    with pytest.raises(ContractError) as caught:
+        read_suite(path, {"id": "text", "price": "decimal(12,4)", "a b": "timestamp"})
+    assert [problem.partition(";")[0] for problem in caught.value.problems] == [
+        "expectations[0]: column 'id' is text, and this judges number columns",
+        "expectations[1]: column 'price' is decimal(12,4), and this judges text columns",
+        "expectations[2]: column 'price' is decimal(12,4), and this judges text columns",
+        "expectations[4]: column 'id' is text, and this judges number columns",
+    ]
+
+
 def test_severity_and_order_are_kept(write: Write) -> None:
     """Rules come in the suite's order with their own severity; table expectations stay with Great Expectations."""
     suite = read_suite(
@@ -150,6 +240,55 @@ def test_severity_and_order_are_kept(write: Write) -> None:
             "row_condition needs condition_parser 'spark'; got None",
         ),
         (
+            expectation("not_be_null", column="id", row_condition="rand() > 0", condition_parser="spark"),
+            "row_condition uses the function RAND(), which is not allowed; ",
+        ),
+        (
+            expectation("not_be_null", column="id", row_condition="prise > 0", condition_parser="spark"),
+            "row_condition names an unknown column 'prise', did you mean 'price'?; known: id, price, a b",
+        ),
+        (
+            expectation("not_be_null", column="id", row_condition={"type": "pass_through"}),
+            'row_condition must be an SQL condition with condition_parser "spark", or an object of "type" comparison',
+        ),
+        (
+            expectation("be_between", column="price", max_value=10**400),
+            "max_value must be a finite number up to 9,007,199,254,740,992 or a day 'YYYY-MM-DD'; got 1000",
+        ),
+        (
+            expectation("be_between", column="price", min_value="2026-01-01 10:00"),
+            "min_value must be a finite number up to 9,007,199,254,740,992 or a day 'YYYY-MM-DD'; got '2026-01-01",
+        ),
+        (
+            expectation("be_between", column="price", min_value=2, max_value=1),
+            "min_value must not be above max_value; got 2 and 1",
+        ),
+        (
+            expectation("be_between", column="price", min_value=2, max_value="2026-01-01"),
+            "min_value and max_value must be two numbers or two days; got 2 and '2026-01-01'",
+        ),
+        (
+            expectation("be_in_set", column="id", value_set=["a", 1]),
+            "needs value_set, a list of at least one text or number, all of one sort; got ['a', 1]",
+        ),
+        (
+            {**expectation("not_be_null", column="id"), "meta": {"name": "a.b"}},
+            "meta name must be lower-case letters, digits and _, a letter first; got 'a.b'",
+        ),
+        (
+            {
+                "type": "expect_column_pair_values_a_to_be_greater_than_b",
+                "kwargs": {"column_A": "id", "column_B": "prise"},
+            },
+            "unknown column 'prise', did you mean 'price'?; known: id, price, a b",
+        ),
+        (
+            {"type": "expect_column_kl_divergence_to_be_less_than", "kwargs": {
+                "column": "id", "partition_object": {"values": ["a"], "weights": [0.5]}, "threshold": 1,
+            }},
+            "needs partition_object, such as ",
+        ),
+        (
             expectation("match_regex", column="id", regex="${env:HOME}"),
             "holds '${', where Spark would put in a setting; leave it out",
         ),
@@ -194,6 +333,7 @@ def test_all_mistakes_of_a_suite_are_listed_at_once(write: Write) -> None:
         ("{", "JSONDecodeError"),
         ("[]", "TypeError"),
         ('{"name": "orders"}', "KeyError"),
+        ("[" * 100_000, "RecursionError"),
         (
             '{"name": "orders", "expectations": [{"type": "x", "kwargs": {"min_value": NaN}}]}',
             "NaN is no number of JSON",
@@ -214,6 +354,15 @@ def test_a_suite_is_called_as_its_file(tmp_path: Path) -> None:
     path = tmp_path / "orders.json"
     path.write_text('{"name": "invoices", "expectations": []}')
     assert problems_of(path) == ["name: must be 'orders', as the file is called; got 'invoices'"]
+
+
+def test_every_built_in_suite_is_about_a_table_of_the_registry() -> None:
+    """One file per table, of the table's name, about columns that it has and types they can be judged by."""
+    paths = {path.stem: path for path in (ROOT / "expectations").iterdir()}
+    assert set(paths) == {"events", "daily_activity", "known_customers", "population", "features", "scores"}
+    for name, path in paths.items():
+        suite = read_suite(path, {column.name: column.type for column in LAKE[name].columns})
+        assert all(one["meta"]["reason"] for one in suite.expectations)
 
 
 def test_the_suites_of_this_checkout_can_be_read() -> None:

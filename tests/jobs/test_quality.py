@@ -12,7 +12,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from churnlake.errors import DataRefusedError
 from churnlake.suites import RowRule, Severity, Suite, read_suite
-from jobs.quality import judge, refuse_critical, suite_problems
+from jobs.quality import Verdict, built_in_suite, judge, judge_in_one_pass, refuse_critical, suite_problems
 
 TYPES = {
     "name": "string", "full name": "string", "pieces": "int", "sold": "bigint", "price": "decimal(12,4)",
@@ -21,6 +21,7 @@ TYPES = {
 COLUMNS = ", ".join(f"`{name}` {kind}" for name, kind in TYPES.items())
 NAN, INFINITY = math.nan, math.inf
 moment = datetime.fromisoformat
+DAY = date(2026, 3, 2)
 ROWS = [
     ("ann", "Ann B", 1, 2, Decimal("0.1000"), 0.5, date(2026, 3, 1), moment("2026-03-01 23:59"), True),
     ("", " ", 0, 0, Decimal("0.0000"), 0.0, date(2026, 2, 28), moment("2026-02-28"), False),
@@ -222,6 +223,57 @@ def test_every_rule_about_the_whole_is_judged_on_spark(batch: DataFrame, tmp_pat
     assert {one.severity for one in verdicts} == {Severity.WARNING}
 
 
+# Of each table the night makes: rows of which the last ones break each rule of its suite once.
+DERIVED: dict[str, tuple[str, list[Any]]] = {
+    "daily_activity": (
+        "customer_id STRING, event_date DATE, known_date DATE, delivery_id STRING, events BIGINT",
+        [("1", DAY, DAY, "d", 1), (None, None, None, None, None)],
+    ),
+    "known_customers": (
+        "customer_id STRING, first_known_date DATE",
+        [("1", DAY), ("", None), (None, DAY)],
+    ),
+    "population": (
+        "customer_id STRING, eligible BOOLEAN, reason STRING",
+        [("1", True, None), ("2", False, "left"), ("1", False, None), (None, None, None)],
+    ),
+    "features": (
+        "customer_id STRING, history_days INT",
+        [("1", 1), ("1", 0), (None, None)],
+    ),
+    "scores": (
+        "customer_id STRING, churn_probability DOUBLE, reason_1_direction STRING",
+        [("1", 0.0, "raises"), ("2", 1.0, None), ("1", NAN, "lifts"), (None, None, "lowers")],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("table", DERIVED)
+def test_tables_of_the_night_are_judged_alike_in_one_pass(spark: SparkSession, table: str) -> None:
+    """Without Great Expectations, but with its verdicts and counts: over bad rows, over good ones and over none."""
+    columns, bad = DERIVED[table]
+    suite = built_in_suite(table, [name.split()[0] for name in columns.split(", ")])
+    for rows in (bad, bad[:1], []):
+        frame = spark.createDataFrame(rows, columns)
+        one_pass, judged = judge_in_one_pass(frame, suite), judge(frame, suite)
+        assert [told(one) for one in one_pass] == [told(one) for one in judged]
+    assert not any(one.passed for one in judge_in_one_pass(spark.createDataFrame(bad, columns), suite)
+                   if "row_count" not in one.name)  # fmt: skip
+
+
+def told(verdict: Verdict) -> tuple[Any, ...]:
+    """A verdict; of repeated values Great Expectations tells the share of different ones, the pass their number."""
+    is_share = verdict.name.endswith("one_row_each")
+    return verdict.name, verdict.severity, verdict.passed, verdict.expected, is_share or verdict.observed
+
+
+def test_what_cannot_be_judged_in_one_pass_is_refused(batch: DataFrame, tmp_path: Path) -> None:
+    """A rule that the one pass does not know is an error, never left out."""
+    suite = suite_of(tmp_path / "orders.json", expectation("column_mean_to_be_between", column="pieces", min_value=0))
+    with pytest.raises(DataRefusedError, match="column_mean_to_be_between: cannot be judged in one pass"):
+        judge_in_one_pass(batch, suite)
+
+
 def test_two_ways_of_judging_that_disagree_are_a_no(batch: DataFrame) -> None:
     """A rule that sets aside other rows than Great Expectations counts stops the night, whatever its severity."""
     fine = expectation("column_values_to_not_be_null", "info", column="name", mostly=0.5)
@@ -296,9 +348,7 @@ def test_only_a_critical_no_stops_the_night() -> None:
     assert "orders.price" not in str(refused.value)
 
 
-def _verdict(name: str, severity: Severity) -> Any:
-    from jobs.quality import Verdict
-
+def _verdict(name: str, severity: Severity) -> Verdict:
     return Verdict(name, severity, passed=False, observed="9 of 9 rows do not", expected="not be null")
 
 
