@@ -24,7 +24,7 @@ NESTED = (
     ('customer_id = "customer"', 'customer_id = "customer_id"'),
     ("customer IS NULL", "customer_id IS NULL"),
 )
-PARQUET = (('"json"', '"parquet"'),)
+PARQUET = (('.json"\nformat = "json"', '.parquet"\nformat = "parquet"'),)
 
 
 def landed(spark: SparkSession, contract: Contract, layouts: Mapping[str, Layout]) -> DataFrame:
