@@ -16,9 +16,6 @@ from flows.console import Terminal, inert
 from flows.shift import Shift, carry_out
 from flows.summary import nearest_path, own_command
 
-REASONS_SHOWN = 3
-"""So many reasons of a group of rows that stay held are named; `quarantine show` has all."""
-
 
 @dataclass(frozen=True)
 class Asked:
@@ -78,7 +75,8 @@ def show_groups(terminal: Terminal, shift: Shift, asked: Asked) -> None:
     terminal.say(f"{name}: {_counted(total, 'row')} {status}")
     if not groups:
         return
-    lines = [(one.source, one.file, one.reason, one.rows, one.since) for one in groups]
+    # A row that was let in has a reason only where it became no fact.
+    lines = [(one.source, one.file, one.reason or "a fact now", one.rows, one.since) for one in groups]
     terminal.table(("source", "file", "reason", "rows", "since"), lines)
     if status == "held":
         _say_next(terminal, shift, max(groups, key=lambda one: one.rows))
@@ -136,11 +134,9 @@ def write_rows(terminal: Terminal, shift: Shift, asked: Asked, to: Path, *, forc
     write_whole(to, lambda file: write_repairs(file, columns, rows), force=force)
     terminal.document({"contract": shift.contract.name, "rows": len(rows), "file": str(to), "exit_code": 0})
     terminal.say(f"{_counted(len(rows), 'row')} held of {source} written to {to}")
-    chosen = f"{_contract(shift)} --source {source}"
+    chosen = f"{_contract(shift)} --source {source} --repaired {shlex.quote(nearest_path(to))}"
     terminal.say("Change the cells that are wrong; leave row_hash and delivery_id; import ids and numbers as text.")
-    terminal.say(
-        f'Then:  {own_command()} quarantine release {chosen} --why "TEXT" --repaired {shlex.quote(str(to))} --dry-run'
-    )
+    terminal.say(f'Then:  {own_command()} quarantine release {chosen} --why "TEXT" --dry-run')
 
 
 def _narrowing(wanted: Wanted) -> tuple[Any, ...]:
@@ -216,6 +212,7 @@ def release(terminal: Terminal, shift: Shift) -> None:
     terminal.document({"contract": shift.contract.name, **counts, "said": shift.said, "exit_code": 0})
     for line in shift.said:
         terminal.say(line)
-    if counts.get("release") is None or counts.get("dry_run"):
-        return
-    terminal.say(f"Next:  {own_command()} run {_contract(shift)}")
+    if counts.get("dry_run"):
+        terminal.say("Next:  the same command without --dry-run")
+    elif counts.get("release") is not None:
+        terminal.say(f"Next:  {own_command()} run {_contract(shift)}")

@@ -23,7 +23,7 @@ def expire(app: Application, run: Run) -> int:
             _expire(app, run, source, oldest, [*writers, by])
         number = _quarantine(app).expired_by(source, by, run.business_date)
         if number:
-            told = f"{number:,} rows were held for more than {rules.quarantine_days} days; their text is gone"
+            told = f"{number:,} held for more than {rules.quarantine_days} days; their text is gone"
             allowed = "let in or corrected within quarantine_days"
             app.ledger.record_checks(
                 run.run_id, [CheckResult("floor", source, "expired", "info", False, told, allowed)]

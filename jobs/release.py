@@ -22,6 +22,7 @@ from churnlake.ledger import CheckResult, Delivery, Found, Lane, Ledger, Run
 from churnlake.quarantine import STATUSES, Quarantine, Wanted
 from churnlake.repairs import Selection, changed_cells, choose, choose_repaired, read_repairs, repair_columns
 from churnlake.settings import Settings
+from churnlake.suites import Suite
 from churnlake.warehouse.publications import Publications
 from churnlake.warehouse.reconcile import reconcile
 from jobs import rows
@@ -29,7 +30,7 @@ from jobs.application import Application, OpenStage, clock, end_group_with_paren
 from jobs.expressions import expression_problems
 from jobs.ingest import Batch, accounts, adds_up, clear, read_suites, refuse_unequal, write_facts
 from jobs.quarantine import LEAVES, as_landed, chosen_rows, judged_anew, released_rows
-from jobs.rows import Bucket
+from jobs.rows import CANONICAL_SUITE, Bucket
 
 STAGES = ("release",)
 HELD_SHOWN = 20
@@ -83,8 +84,10 @@ def clear_unfinished(app: Application, keep: str | None = None) -> None:
     name = app.contract.name
     for one in app.ledger.deliveries(name):
         if one.kind == "release" and one.state == "frozen" and one.delivery_id != keep:
-            clear(app, Batch(one.source, (), (one,), one.run_id, *read_suites(app.contract, one.source)))
+            # Nothing is judged, and the contract may have lost the source meanwhile: no suite is read.
+            clear(app, Batch(one.source, (), (one,), one.run_id, None, Suite(CANONICAL_SUITE, (), ())))
             app.ledger.forget_frozen(name, one.source, [one.delivery_id])
+            print(f"{one.delivery_id} had died and was cleared away: its rows are held as before; release them again")
 
 
 def known_dates(selection: Selection, sealed: date | None) -> list[date]:
@@ -120,7 +123,7 @@ def _select(app: Application, request: Request) -> Selection | None:
             "no held row fits", next_step=f"`churnlake quarantine list {contract.path}` shows what is held"
         )
     told = ", ".join(f"{number:,} {status}" for status, number in left.items() if number)
-    print(f"{contract.name}: nothing is left to let in; of the rows that fit, none is held any more: {told}")
+    print(f"{contract.name}: nothing is left to let in; what was held became: {told}")
     return None
 
 
@@ -211,7 +214,7 @@ class _Release:
         if stay == counts["raw"]:
             told = ", ".join(f"{number:,} {reason}" for reason, number in counts["quarantined"].items())
             raise DataRefusedError(
-                f"none of the {stay:,} rows passes the rules as they are now: {told}; all stay held",
+                f"none of {_counted(stay)} passes the rules as they are now: {told}; all stay held",
                 next_step="correct the rules, or repair the rows: `churnlake quarantine show --to FILE.csv`",
             )
 
@@ -250,7 +253,7 @@ def _in_words(counts: Mapping[str, Any], selection: Selection) -> list[str]:
     would = "would " if counts["dry_run"] else ""
     ignored, stay = Counter(counts["ignored"]), Counter(counts["quarantined"])
     head = (
-        f"{counts['raw']:,} rows of {counts['source']}: {counts['accepted']:,} {would}become facts known from "
+        f"{_counted(counts['raw'])} of {counts['source']}: {counts['accepted']:,} {would}become facts known from "
         f"{counts['known_date']}, {counts['duplicate']:,} duplicate, {ignored.total():,} ignored, "
         f"{stay.total():,} {would}stay held"
     )
@@ -263,7 +266,13 @@ def _in_words(counts: Mapping[str, Any], selection: Selection) -> list[str]:
     for one in counts["held"]:
         record = "" if one["record_number"] is None else f" record {one['record_number']:,}"
         lines += [f"  {one['file']}{record} ({one['row_hash']}): {', '.join(one['reasons'])}"]
+    if stay.total() > len(counts["held"]):
+        lines += [f"  ... {stay.total() - len(counts['held']):,} more"]
     return lines + ([] if counts["dry_run"] else [f"let in as {counts['release']}"])
+
+
+def _counted(number: int) -> str:
+    return f"{number:,} row{'' if number == 1 else 's'}"
 
 
 def _parse(arguments: Sequence[str] | None) -> Request:
