@@ -194,7 +194,7 @@ WHOLE: list[tuple[str, dict[str, Any], str, bool]] = [
     (
         "column_distinct_values_to_equal_set",
         {"column": "paid", "value_set": [True, False]},
-        "0 unexpected, 0 missing values",
+        "0 unexpected values, 0 missing values",
         True,
     ),
     ("column_distinct_values_to_contain_set", {"column": "day", "value_set": ["2026-03-01"]}, "0 missing values", True),
