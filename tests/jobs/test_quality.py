@@ -202,7 +202,7 @@ WHOLE: list[tuple[str, dict[str, Any], str, bool]] = [
     (
         "column_kl_divergence_to_be_less_than",
         {"column": "name", "partition_object": {"values": ["C12", "ann"], "weights": [0.7, 0.3]}, "threshold": 0.1},
-        "inf",
+        "None",
         False,
     ),
     (
