@@ -210,11 +210,11 @@ class Bench:
             for rule in self._canonical.row_rules
         ]
         counts = [F.count_if(F.expr(rule)) for rule in rules]
-        return mapped.agg(F.count("*"), F.count_if(F.size("malformed") > 0), F.sum("c_amount"), *counts)
+        return mapped.agg(F.count("*"), F.count_if(F.col("malformed") != ""), F.sum("c_amount"), *counts)
 
     def _classified(self) -> DataFrame:
         rules = self._own.row_rules, self._canonical.row_rules
-        return rows.classify(self._landing(), self.contract, "orders", *rules)
+        return rows.without_spare_text(rows.classify(self._landing(), self.contract, "orders", *rules))
 
     def _set_aside(self, classified: DataFrame) -> None:
         places = {self._id: rows.Place.of(FILE, 0, 0)}

@@ -146,7 +146,7 @@ def _take_in(
     redigest(contract, arrivals)
     app.reach("ingest.landed")
     raw = lake.read(f"raw_{source}", landed.version)
-    classified = classified_batch(contract, batch, raw).persist()
+    classified = rows.without_spare_text(classified_batch(contract, batch, raw)).persist()
     try:
         stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
         counted = rows.counted(classified).collect()

@@ -1,6 +1,6 @@
 """Rows: delivered text becomes typed, signed facts; every raw row ends in exactly one bucket."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -20,6 +20,9 @@ _CARRIES_ZONE = ":[0-9:.]*[^0-9:.]"
 _BEGINS_WITH_DATE = "^[+-]?[0-9]{4,}-"
 # Spark counts positions within a partition in the lower 33 bits.
 _PARTITION_BITS = 33
+# Ends each name in a list of flags: no name holds a control character.
+_END = "\x1f"
+_IGNORED = "ignored."
 # What a row keeps from landing to its bucket.
 _KEYS = ("delivery_id", "slot", "position", "row_hash", "known_date", "raw_row")
 _KEPT = (*_KEYS, "copy", "is_unchanged")
@@ -62,7 +65,7 @@ def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     judged = _with_canonical(_with_source_flags(typed, source, source_rules), source)
     broken = judged.withColumn("broken", F.concat("source_broken", _broken(canonical_rules), _too_early(source)))
     noted = broken.withColumn("noted", F.concat("source_noted", _noted(canonical_rules)))
-    return _with_bucket(noted, source).select(
+    return _with_bucket(_with_flags(noted, source)).select(
         *_KEYS, "typed", _packed(source.columns, "canonical"), "flags", "bucket", "reasons", "is_judged"
     )
 
@@ -94,14 +97,17 @@ def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
             for name, column in raw.items()
         ),
     )
-    bad = [
-        F.when(F.col("raw_row")[column].isNotNull() & quoted(typed_column(name)).isNull(), F.lit(f"bad_type.{name}"))
+    bad = (
+        (f"bad_type.{name}", F.col("raw_row")[column].isNotNull() & quoted(typed_column(name)).isNull())
         for name, column in raw.items()
         if source.types[name] != "text"
-    ]
-    is_misshapen = F.col(f"raw_row.{CORRUPT}").isNotNull()
-    malformed = F.when(is_misshapen, F.array(F.lit("bad_shape"))).otherwise(_present(bad))
+    )
+    malformed = F.when(_is_misshapen(), F.lit(f"bad_shape{_END}")).otherwise(_listed(bad))
     return typed.withColumn("malformed", malformed)
+
+
+def _is_misshapen() -> Column:
+    return F.col(f"raw_row.{CORRUPT}").isNotNull()
 
 
 def _typed(column: str, kind: str, timezone: str) -> str:
@@ -114,33 +120,32 @@ def _typed(column: str, kind: str, timezone: str) -> str:
     return f"CASE WHEN NOT {zoned} THEN {plain} WHEN trim(`{column}`) RLIKE '{_BEGINS_WITH_DATE}' THEN {local} END"
 
 
-def _present(names: Collection[Column]) -> Column:
-    """The names that are not null, in order."""
-    return F.array_compact(F.array(*names)) if names else F.array().cast("array<string>")
+def _listed(flags: Iterable[tuple[str, Column]]) -> Column:
+    """The names of the flags that are true, each ended by a mark: a text, as Spark compiles no filter over arrays."""
+    return F.concat(F.lit(""), *(F.when(flag, F.lit(f"{name}{_END}")).otherwise("") for name, flag in flags))
+
+
+def _names(listed: Column) -> Column:
+    """The names in a list that `_listed` made, as an array."""
+    none = F.array().cast("array<string>")
+    return F.when(listed == "", none).otherwise(F.split(F.substr(listed, F.lit(1), F.length(listed) - 1), _END))
 
 
 def _broken(rules: Sequence[RowRule]) -> Column:
-    """Names of the critical and warning rules a row breaks: reasons to set it aside."""
-    return _present([_flag(rule) for rule in rules if rule.severity is not Severity.INFO])
+    """The critical and warning rules a row breaks: reasons to set it aside."""
+    return _listed((rule.name, F.expr(rule.breaks)) for rule in rules if rule.severity is not Severity.INFO)
 
 
 def _noted(rules: Sequence[RowRule]) -> Column:
-    """Names of the info rules a row breaks: they only count, they set nothing aside."""
-    return _present([_flag(rule) for rule in rules if rule.severity is Severity.INFO])
-
-
-def _flag(rule: RowRule) -> Column:
-    return F.when(F.expr(rule.breaks), F.lit(rule.name))
+    """The info rules a row breaks: they only count, they set nothing aside."""
+    return _listed((rule.name, F.expr(rule.breaks)) for rule in rules if rule.severity is Severity.INFO)
 
 
 def _with_source_flags(typed: DataFrame, source: Source, rules: Sequence[RowRule]) -> DataFrame:
-    ignored = [
-        F.when(F.expr(expression_sql(rule.when, list(source.typed))), F.lit(rule.reason)) for rule in source.ignore
-    ]
-    return (
-        typed.withColumn("source_broken", _broken(rules))
-        .withColumn("source_noted", _noted(rules))
-        .withColumn("ignored", _present(ignored))
+    names = list(source.typed)
+    ignored = ((f"{_IGNORED}{rule.reason}", F.expr(expression_sql(rule.when, names))) for rule in source.ignore)
+    return typed.withColumns(
+        {"source_broken": _broken(rules), "source_noted": _noted(rules), "ignored": _listed(ignored)}
     )
 
 
@@ -166,33 +171,44 @@ def _too_early(source: Source) -> Column:
     Held against the file's day, not the day it became known: a file that comes late must be judged as on its day.
     """
     days_ahead = F.datediff(F.to_date("event_ts"), F.col("slot"))
-    return _present([F.when(days_ahead > source.max_early_days, F.lit("too_early"))])
+    return _listed([("too_early", days_ahead > source.max_early_days)])
 
 
-def _with_bucket(judged: DataFrame, source: Source) -> DataFrame:
+def _with_flags(judged: DataFrame, source: Source) -> DataFrame:
     is_copy = (F.col("copy") > 1) if source.duplicates == "drop" else F.lit(False)
-    copied = F.when(is_copy, F.array(F.lit("duplicate"))).otherwise(_present([]))
-    is_misshapen = F.col(f"raw_row.{CORRUPT}").isNotNull()
-    ignored = F.transform("ignored", lambda reason: F.concat(F.lit("ignored."), reason))
-    rest = F.when(is_misshapen, _present([])).otherwise(F.concat(ignored, "broken", "noted"))
+    of_fields = F.when(_is_misshapen(), "").otherwise(F.concat("ignored", "broken", "noted"))
+    flags = F.concat("malformed", _listed([("duplicate", is_copy)]), of_fields)
+    return judged.withColumns({"flags": _names(flags), "is_copy": is_copy})
+
+
+def _with_bucket(flagged: DataFrame) -> DataFrame:
+    """The first bucket that fits, and what led to it; of an unchanged row none of the others is asked for."""
+    first_ignored = F.substring_index("ignored", _END, 1)
     order = (
-        (F.size("malformed") > 0, Bucket.MALFORMED, F.col("malformed")),
-        (F.size("ignored") > 0, Bucket.IGNORED, F.slice("ignored", 1, 1)),
-        (is_copy, Bucket.DUPLICATE, F.array(F.lit("duplicate"))),
-        (F.size("broken") > 0, Bucket.QUARANTINED, F.col("broken")),
-        (F.lit(True), Bucket.ACCEPTED, _present([])),
+        (F.col("malformed") != "", Bucket.MALFORMED, F.col("malformed")),
+        (
+            F.col("ignored") != "",
+            Bucket.IGNORED,
+            F.concat(F.substr(first_ignored, F.lit(len(_IGNORED) + 1)), F.lit(_END)),
+        ),
+        (F.col("is_copy"), Bucket.DUPLICATE, F.lit(f"duplicate{_END}")),
+        (F.col("broken") != "", Bucket.QUARANTINED, F.col("broken")),
     )
-    choice = F.coalesce(
-        *(F.when(fits, F.struct(F.lit(bucket).alias("bucket"), why.alias("reasons"))) for fits, bucket, why in order)
-    )
-    flagged = judged.withColumn("flags", F.concat("malformed", copied, rest)).withColumn("choice", choice)
-    is_unchanged, first = F.col("is_unchanged"), F.col("choice.bucket")
-    return flagged.select(
+    bucket = F.coalesce(*(F.when(fits, F.lit(name)) for fits, name, _ in order), F.lit(Bucket.ACCEPTED))
+    reasons = F.coalesce(*(F.when(fits, why) for fits, _, why in order), F.lit(""))
+    is_unchanged = F.col("is_unchanged")
+    return flagged.withColumns({"choice": bucket, "why": reasons}).select(
         "*",
-        F.when(is_unchanged, Bucket.UNCHANGED).otherwise(first).alias("bucket"),
-        F.when(is_unchanged, _present([])).otherwise(F.col("choice.reasons")).alias("reasons"),
-        first.isin(Bucket.QUARANTINED, Bucket.ACCEPTED).alias("is_judged"),
+        F.when(is_unchanged, Bucket.UNCHANGED).otherwise(F.col("choice")).alias("bucket"),
+        _names(F.when(is_unchanged, "").otherwise(F.col("why"))).alias("reasons"),
+        F.col("choice").isin(Bucket.QUARANTINED, Bucket.ACCEPTED).alias("is_judged"),
     )
+
+
+def without_spare_text(classified: DataFrame) -> DataFrame:
+    """The same rows, their text kept only where it goes to quarantine: what is cached must be small."""
+    is_held = F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)
+    return classified.withColumn("raw_row", F.when(is_held, F.col("raw_row")))
 
 
 def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:

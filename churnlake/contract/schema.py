@@ -39,8 +39,8 @@ RESERVED_IN_FILES = frozenset(
 RESERVED_COLUMNS = frozenset(
     {
         "source", "delivery_id", "slot", "position", "row_hash", "known_date", "known_month", "raw_row", "malformed",
-        "source_broken", "source_noted", "ignored", "flags", "copy", "is_unchanged", "typed", "broken", "noted",
-        "choice", "bucket", "reasons", "event_date", "is_activity", "sign", "typed_digest", "off_day",
+        "source_broken", "source_noted", "ignored", "flags", "copy", "is_copy", "is_unchanged", "typed", "broken",
+        "noted", "choice", "why", "bucket", "reasons", "event_date", "is_activity", "sign", "typed_digest", "off_day",
         "business_date", "events", "activity",
     }
 )  # fmt: skip

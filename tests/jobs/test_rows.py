@@ -106,6 +106,31 @@ def test_a_row_goes_to_the_first_bucket_that_fits(spark: SparkSession, shop: Con
     ]
 
 
+def test_flags_name_all_that_is_wrong_whatever_the_bucket(spark: SparkSession, shop: Contract) -> None:
+    """Rules of every level are flagged of every row, ignored and copied ones too; of a misshapen row only its shape."""
+    lines = [
+        "a,,2026-03-02,x,0,,purchase",
+        "b,,2026-03-02,1,0,,purchase",
+        "c,a nn,2026-03-03,1,,,purchase",
+        "c,a nn,2026-03-03,1,,,purchase",
+        "d,,2026-03-02,x",
+        "e,ann,2026-03-02,1,1,pen,purchase",
+    ]
+    classified = sorted_rows(spark, shop, lines).cache()
+    rule, item, bad_id = "orders.pieces.between", "orders.item.not_be_null", "events.customer_id.match_regex"
+    found = sorted((row["typed"].order_no, row.flags, row.is_judged) for row in classified.collect())
+    assert found == [
+        ("a", ["bad_type.price", "ignored.anonymous", rule, item], False),
+        ("b", ["ignored.anonymous", rule, item], False),
+        ("c", ["duplicate", bad_id, "too_early", item], False),
+        ("c", [bad_id, "too_early", item], True),
+        ("d", ["bad_shape"], False),
+        ("e", [], True),
+    ]
+    kept = rows.without_spare_text(classified).filter("raw_row IS NOT NULL").collect()
+    assert sorted(row["typed"].order_no for row in kept) == ["a", "c", "d"]  # the rows that go to quarantine
+
+
 def test_equal_rows_of_two_deliveries_are_no_duplicates(spark: SparkSession, shop: Contract) -> None:
     """A row repeated inside a file is a duplicate; the same row in another file is another sale."""
     text = f"{HEADER}\na,ann,2026-03-02,1,1,pen,purchase\na,ann,2026-03-02,1,1,pen,purchase\n"
