@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import IO
 
 from churnlake.contract.expressions import nearest
-from churnlake.contract.schema import Source, landed_column
+from churnlake.contract.source import Source
+from churnlake.contract.values import landed_column
 from churnlake.errors import UsageError
 from churnlake.quarantine import CORRUPT, Quarantine, Row, Wanted
 from churnlake.spreadsheet import escaped, read_csv, restored, write_csv

@@ -12,7 +12,9 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.types import ArrayType, LongType, MapType, StringType, StructField, StructType, TimestampType
 
-from churnlake.contract.schema import Contract, Source, landed_column
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source
+from churnlake.contract.values import landed_column
 from churnlake.deliveries import Layout
 from churnlake.ledger import Delivery
 from jobs.json_lines import json_parser

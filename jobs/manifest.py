@@ -7,7 +7,8 @@ from datetime import date
 
 from churnlake import calendar
 from churnlake.calendar import DayRange
-from churnlake.contract.schema import Contract, Source
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source
 from churnlake.deliveries import File, Inspected, Layout, digest_of, find_files, inspect, unready
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Found, current_versions, taken_files

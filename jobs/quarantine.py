@@ -11,7 +11,9 @@ import pyarrow as pa
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from churnlake.contract.schema import Contract, Source, landed_column
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source
+from churnlake.contract.values import landed_column
 from churnlake.repairs import Repaired
 from jobs import rows
 from jobs.ingest import Batch

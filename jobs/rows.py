@@ -8,7 +8,9 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.reading import expression_sql
-from churnlake.contract.schema import Contract, Source, landed_column, typed_column
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source
+from churnlake.contract.values import landed_column, typed_column
 from churnlake.suites import RowRule, Severity
 from jobs.landing import CORRUPT, quoted
 

@@ -8,17 +8,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from churnlake.contract.expressions import Expression, nearest, parse_expression
-from churnlake.contract.schema import (
-    COLUMN,
-    CURRENCY,
-    DRIFT_WITHOUT_MEANING,
-    NAME,
-    TYPE,
-    Contract,
-    DriftRules,
-    FeatureRules,
-    typed_column,
-)
+from churnlake.contract.schema import Contract, FeatureRules
+from churnlake.contract.source import DRIFT_WITHOUT_MEANING, DriftRules
+from churnlake.contract.values import COLUMN, CURRENCY, NAME, TYPE, typed_column
 from churnlake.errors import ContractError, UsageError
 
 COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")

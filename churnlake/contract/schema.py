@@ -2,103 +2,20 @@
 
 import hashlib
 import json
-import re
-from datetime import date, time
+from datetime import time
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import available_timezones
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PrivateAttr,
-    ValidationInfo,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PrivateAttr, field_validator, model_validator
 
-NAME = r"[a-z][a-z0-9_]{0,39}"
-PLAIN_COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
-# A dot leads from a record into one of its fields, five deep: deeper files are rare and nobody can read such names.
-COLUMN = rf"{PLAIN_COLUMN}(\.{PLAIN_COLUMN}){{0,4}}"
-TYPE = r"text|int|bigint|double|boolean|date|timestamp|decimal\(([1-9]|[12]\d|3[0-8]),([0-9]|[12]\d|3[0-8])\)"
-CURRENCY = "[A-Z]{3}"
+from churnlake.contract.source import Source
+from churnlake.contract.values import CURRENCY, RESERVED_VALUES, Day, Days, LocalTime, Name, Part, SomeDays, Whole
 
-# Columns that stand beside a file's own while its lines are sorted into buckets.
-RESERVED_IN_FILES = frozenset(
-    {
-        "delivery_id", "slot", "position", "row_hash", "corrupt_record", "known_date", "known_month", "raw_row",
-        "malformed", "source_broken", "source_noted", "ignored", "flags", "copy", "held_copies", "is_unchanged", "file",
-        "_metadata",
-    }
-)  # fmt: skip
-# Columns that the lake's own tables hold beside the canonical ones.
-RESERVED_COLUMNS = frozenset(
-    {
-        "source", "delivery_id", "slot", "position", "row_hash", "known_date", "known_month", "raw_row", "malformed",
-        "source_broken", "source_noted", "ignored", "flags", "copy", "is_copy", "is_unchanged", "typed", "broken",
-        "noted", "choice", "why", "bucket", "reasons", "event_date", "is_activity", "sign", "typed_digest", "off_day",
-        "business_date", "events", "activity",
-    }
-)  # fmt: skip
-# A `by` value is part of feature names: these would name two features alike, and `other` is what all others count as.
-RESERVED_VALUES = frozenset({"other", "activity", "rows"})
+DEFAULT_BANDS = {"high": 0.10, "medium": 0.30}
 
 
-def _no_number(value: object) -> object:
-    # pydantic reads a bare number as seconds since 1970.
-    digits = value.strip().lstrip("+-").replace(".", "") if isinstance(value, str) else ""
-    if isinstance(value, int | float) or digits.isdigit():
-        raise ValueError(f"must be a date such as '2010-12-01' or a time such as '05:00', in quotes; got {value!r}")
-    return value
-
-
-def _no_zone(value: time) -> time:
-    if value.tzinfo is not None:
-        raise ValueError(f"must be a local time of the contract's zone, such as '05:00'; got {value.isoformat()!r}")
-    return value
-
-
-def _not_taken(taken: frozenset[str]) -> AfterValidator:
-    def check(name: str) -> str:
-        if landed_column(name).lower() in taken:
-            raise ValueError(
-                f"{name!r} is the name of a column of the lake's own; choose another; taken: {', '.join(sorted(taken))}"
-            )
-        return name
-
-    return AfterValidator(check)
-
-
-def _fits_its_digits(kind: str) -> str:
-    digits, _, decimals = kind.removeprefix("decimal(").removesuffix(")").partition(",")
-    if decimals and int(decimals) > int(digits):
-        raise ValueError(f"has more decimals than digits; write decimal(digits,decimals); got {kind!r}")
-    return kind
-
-
-Name = Annotated[str, Field(pattern=f"^{NAME}$")]
-FileColumn = Annotated[str, Field(pattern=f"^{COLUMN}$"), _not_taken(RESERVED_IN_FILES)]
-CanonicalColumn = Annotated[Name, _not_taken(RESERVED_COLUMNS)]
-ColumnType = Annotated[str, Field(pattern=f"^({TYPE})$"), AfterValidator(_fits_its_digits)]
-Whole = Annotated[int, Field(strict=True)]
-Days = Annotated[Whole, Field(ge=0, le=3_660)]
-SomeDays = Annotated[Whole, Field(ge=1, le=3_660)]
-Day = Annotated[date, BeforeValidator(_no_number)]
-LocalTime = Annotated[time, BeforeValidator(_no_number), AfterValidator(_no_zone)]
-
-WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
-Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Head(_Part):
+class Head(Part):
     """`[contract]`: who this data set is."""
 
     name: Name
@@ -115,7 +32,7 @@ class Head(_Part):
         return zone
 
 
-class CalendarRules(_Part):
+class CalendarRules(Part):
     """`[calendar]`: which business dates are due, and when."""
 
     starts_on: Day
@@ -124,134 +41,7 @@ class CalendarRules(_Part):
     max_catchup_days: Annotated[Whole, Field(ge=1, le=366)] = 14
 
 
-class Closed(_Part):
-    """Days on which no file is right."""
-
-    weekdays: tuple[Weekday, ...] = ()
-    dates: tuple[Day, ...] = ()
-
-    def covers(self, day: date) -> bool:
-        return WEEKDAYS[day.weekday()] in self.weekdays or day in self.dates
-
-
-class Ignore(_Part):
-    """Rows that are neither good nor bad: counted under `reason` and left out."""
-
-    when: str
-    reason: Name
-
-
-Policy = Literal["fail", "warn", "accept"]
-
-
-class DriftRules(_Part):
-    """`[sources.<name>.drift]`: what to do when a file's columns are not quite the contract's.
-
-    A name that stands twice is always refused: nobody can tell which of the two is meant.
-    """
-
-    reordered: Policy = "accept"
-    bom: Policy = "accept"
-    extra: Policy = "fail"
-    case: Policy = "fail"
-    blanks: Policy = "fail"
-    missing: Policy = "fail"
-    retyped: Policy = "fail"
-
-
-# What cannot differ in a format needs no rule there.
-DRIFT_WITHOUT_MEANING = {"csv": ("retyped",), "json": ("reordered",), "parquet": ("reordered", "bom")}
-
-
-class ReadyRules(_Part):
-    """When a file counts as whole: nobody has touched it for `stable_seconds`; None waits for a marker beside it."""
-
-    stable_seconds: Annotated[Whole, Field(ge=0, le=3_600)] | None = 2
-
-
-class GateRules(_Part):
-    """`[sources.<name>.gates]`: how far a delivery may differ from earlier ones, and days that are unlike any other."""
-
-    sensitivity: Literal["low", "normal", "high", "off"] = "normal"
-    unusual: tuple[Day, ...] = ()
-
-
-def _as_ready(value: object) -> object:
-    if value == "marker":
-        return ReadyRules(stable_seconds=None)
-    if isinstance(value, dict | ReadyRules):
-        return value
-    raise ValueError(f"must be 'marker' or a table such as {{ stable_seconds = 2 }}; got {value!r}")
-
-
-class Source(_Part):
-    """`[sources.<name>]`: one table of deliveries."""
-
-    role: Literal["events"]
-    delivery: Literal["daily"] = "daily"
-    path: str
-    format: Literal["csv", "json", "parquet"] = "csv"
-    separator: str = ","
-    ready: Annotated[ReadyRules, BeforeValidator(_as_ready)] = ReadyRules()
-    drift: DriftRules = DriftRules()
-    gates: GateRules = GateRules()
-    quarantine_days: SomeDays = 400
-    closed: Closed = Closed()
-    on_missing: Literal["wait", "warn"] = "wait"
-    max_late_days: Days = 35
-    max_early_days: Days = 0
-    types: dict[FileColumn, ColumnType] = Field(min_length=1)
-    ignore: tuple[Ignore, ...] = ()
-    duplicates: Literal["drop", "keep"] = "drop"
-    columns: dict[CanonicalColumn, str]
-
-    @field_validator("path")
-    @classmethod
-    def _names_its_date(cls, path: str) -> str:
-        if path.count("{business_date}") != 1:
-            raise ValueError(
-                f"must hold {{business_date}} exactly once, where the date stands in the file's path; got {path!r}"
-            )
-        if path.startswith("/") or ".." in path.split("/"):
-            raise ValueError(f"must lie below the contract's folder: no leading / and no ..; got {path!r}")
-        rest = path.replace("{business_date}", "")
-        # A * on either side of the date is two of them, each of one name.
-        if "**" in path or any(sign in rest for sign in "{}[]?\\"):
-            raise ValueError(f"may hold * for any part of one name, but no ** ? [ ] {{ }} or backslash; got {path!r}")
-        if not path.isprintable() or {"", "."} & set(path.split("/")):
-            raise ValueError(f"must be plain names with / between: no empty one, no '.', nothing unseen; got {path!r}")
-        if path.rpartition("/")[2].startswith((".", "_")):
-            raise ValueError(f"must not begin a file's name with . or _: such files count as unfinished; got {path!r}")
-        return path
-
-    @field_validator("separator")
-    @classmethod
-    def _is_one_character(cls, separator: str) -> str:
-        if len(separator) != 1 or separator in '"\r\n\\\0':
-            raise ValueError(f"must be one character, no quote, backslash or line end; got {separator!r}")
-        return separator
-
-    @field_validator("types")
-    @classmethod
-    def _are_distinct(cls, types: dict[str, str], others: ValidationInfo) -> dict[str, str]:
-        nested = [name for name in types if "." in name]
-        if nested and others.data.get("format") == "csv":
-            raise ValueError(f"{nested[0]!r} is a nested field, which only json and parquet have; csv has plain names")
-        for name in nested:
-            parents = [parent for parent in types if name.lower().startswith(f"{parent.lower()}.")]
-            if parents:
-                raise ValueError(f"{parents[0]!r} cannot be a value and hold {name!r} as well; name one of them")
-        if len({landed_column(name).lower() for name in types}) < len(types):
-            raise ValueError("two columns differ only in case, blanks or dots; the lake cannot tell them apart")
-        return types
-
-    @property
-    def typed(self) -> dict[str, str]:
-        """Type of each column by the name it has in expressions and suites."""
-        return {typed_column(name): kind for name, kind in self.types.items()}
-
-
-class Churn(_Part):
+class Churn(Part):
     """`[churn]`: who is scored, and what leaving means."""
 
     definition: Literal["inactivity"]
@@ -269,21 +59,21 @@ class Churn(_Part):
         return self.gap_days + self.horizon_days + self.grace_days + self.settle_days
 
 
-class Measure(_Part):
+class Measure(Part):
     """A numeric canonical column, kept as an integer of `scale` decimals so that sums are exact."""
 
     name: Name
     scale: Annotated[Whole, Field(ge=0, le=6)] = 0
 
 
-class By(_Part):
+class By(Part):
     """A canonical column whose named values are counted apart; all others count as `other`."""
 
     column: Name
     values: Annotated[tuple[Name, ...], Field(min_length=1, max_length=20)]
 
 
-class FeatureRules(_Part):
+class FeatureRules(Part):
     """`[features]`: what the catalogue is built from."""
 
     windows_days: Annotated[tuple[SomeDays, ...], Field(min_length=1, max_length=8)] = (7, 30, 90, 180)
@@ -337,7 +127,7 @@ class FeatureRules(_Part):
         return 2 * self.longest_window
 
 
-class TrainingRules(_Part):
+class TrainingRules(Part):
     """`[training]`: the protocol's settings that a contract may change."""
 
     cutoff_spacing_days: SomeDays | None = None
@@ -347,10 +137,10 @@ class TrainingRules(_Part):
     seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = 0
 
 
-class DecisionRules(_Part):
+class DecisionRules(Part):
     """`[decision]`: how scores become bands. Each band is a cumulative share of the ranked list, most at risk first."""
 
-    bands: dict[Name, Annotated[float, Field(gt=0, lt=1)]] = {"high": 0.10, "medium": 0.30}
+    bands: dict[Name, Annotated[float, Field(gt=0, lt=1)]] = DEFAULT_BANDS
 
     @field_validator("bands")
     @classmethod
@@ -361,13 +151,13 @@ class DecisionRules(_Part):
         return bands
 
 
-class PublishRules(_Part):
+class PublishRules(Part):
     """`[publish]`: where analysts read."""
 
     warehouse: Literal["duckdb"] = "duckdb"
 
 
-class Contract(_Part):
+class Contract(Part):
     """A whole contract, checked. Built by `load_contract`, which also checks what one field alone cannot show."""
 
     head: Head = Field(alias="contract")
@@ -437,19 +227,3 @@ class Contract(_Part):
 
 def _digest(keys: object) -> str:
     return hashlib.sha256(json.dumps(keys, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
-
-
-def landed_column(name: str) -> str:
-    """The name a file's column has in the lake: Delta allows no blanks, and a dot would lead into a record."""
-    return name.replace(" ", "_").replace(".", "_")
-
-
-def typed_column(name: str) -> str:
-    """The name a file's column has in expressions and suites: as in the file; a nested one as in the lake."""
-    return landed_column(name) if "." in name else name
-
-
-def slot_pattern(source: Source) -> re.Pattern[str]:
-    """Matches a file's path relative to the contract's folder; group `business_date` is its slot."""
-    before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in source.path.split("{business_date}"))
-    return re.compile(rf"{before}(?P<business_date>\d{{4}}-\d{{2}}-\d{{2}}){after}")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 from churnlake.deliveries import layout
 from churnlake.deliveries.kinds import Kind, match_kinds
 from churnlake.deliveries.layout import Match

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 16

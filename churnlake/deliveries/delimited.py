@@ -2,7 +2,7 @@
 
 import csv
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 from churnlake.deliveries.content import Text
 from churnlake.deliveries.layout import Match, match_columns
 

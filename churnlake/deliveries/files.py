@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from churnlake.contract.schema import Contract, Source, slot_pattern
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source, slot_pattern
 from churnlake.deliveries.content import Stamp, stamp_of
 from churnlake.errors import DataRefusedError
 

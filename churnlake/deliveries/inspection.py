@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 from churnlake.deliveries.columnar import match_footer
 from churnlake.deliveries.content import Digest, alien_format, digest_of, read_text, stamp_of, text_problems
 from churnlake.deliveries.delimited import match_header

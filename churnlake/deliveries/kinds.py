@@ -3,7 +3,7 @@
 from collections.abc import Collection, Mapping
 from typing import Literal
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 from churnlake.deliveries.layout import Drift, Match, Path, contract_paths, loose, match_columns, shown
 
 Kind = Literal["text", "number", "boolean", "time", "null", "list", "record", "bytes", "time of day", "duration"]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
 from churnlake.contract.expressions import nearest
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 
 MOST_NAMED = 20
 """Differences of one kind that a message names; the rest is counted."""

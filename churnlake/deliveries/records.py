@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from churnlake.contract.schema import Source
+from churnlake.contract.source import Source
 from churnlake.deliveries import kinds, layout
 from churnlake.deliveries.content import open_text
 from churnlake.deliveries.kinds import Kind, match_kinds

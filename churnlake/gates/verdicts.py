@@ -11,7 +11,7 @@ from datetime import date
 from enum import StrEnum
 from typing import Literal
 
-from churnlake.contract.schema import WEEKDAYS
+from churnlake.contract.values import WEEKDAYS
 from churnlake.gates.numbers import FAMILIES, Kind, Numbers, Scale, about, columns_with, kind_of, named, with_derived
 from churnlake.gates.outlook import Outlook, back, counting_noise, look_out, normal, onto
 

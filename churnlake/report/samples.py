@@ -8,7 +8,9 @@ from pathlib import Path
 from markupsafe import Markup, escape
 
 from churnlake.contract.expressions import parse_expression
-from churnlake.contract.schema import Contract, Source, landed_column, typed_column
+from churnlake.contract.schema import Contract
+from churnlake.contract.source import Source
+from churnlake.contract.values import landed_column, typed_column
 from churnlake.ledger import Ledger
 from churnlake.quarantine import CORRUPT, Quarantine, Row, Wanted
 from churnlake.report.account import Account

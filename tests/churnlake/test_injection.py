@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from churnlake.contract import Contract, load_contract
 from churnlake.contract.expressions import Expression, parse_expression
-from churnlake.contract.schema import landed_column
+from churnlake.contract.values import landed_column
 from churnlake.deliveries import find_files, inspect
 from churnlake.errors import ContractError, DataRefusedError
 
