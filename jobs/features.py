@@ -1,7 +1,6 @@
 """Features at cutoffs, from tiles alone: the one definition, for one night and for many training cutoffs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
@@ -9,36 +8,8 @@ from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
 from churnlake.features import Aggregate, Feature
-
-KEYS = ("business_date", "customer_id")
-
-
-@dataclass(frozen=True)
-class Tiles:
-    """The three tables features are made of."""
-
-    daily_activity: DataFrame
-    daily_values: DataFrame
-    known_customers: DataFrame
-
-
-def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Every customer known at each cutoff: business_date, customer_id, eligible, reason (null when eligible)."""
-    known = tiles.known_customers.groupBy("customer_id").agg(F.min("first_known_date").alias("first_known_date"))
-    at = known.crossJoin(F.broadcast(_cutoff_frame(tiles, cutoffs))).filter(
-        F.col("first_known_date") <= F.col("business_date")
-    )
-    days = _net_days(tiles.daily_activity, contract, cutoffs).filter(F.col("activity") > 0)
-    lives = days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
-    return at.select(*KEYS).join(lives, [*KEYS], "left").select(*KEYS, *_eligibility(contract))
-
-
-def _eligibility(contract: Contract) -> tuple[Column, Column]:
-    churn = contract.churn
-    silent = F.coalesce(F.datediff("business_date", "last") >= churn.active_within_days, F.lit(True))
-    new = F.datediff("business_date", "first") < churn.min_tenure_days
-    reason = F.when(silent, F.lit("inactive")).when(new, F.lit("too_new"))
-    return reason.isNull().alias("eligible"), reason.alias("reason")
+from jobs.content import KEYS, Tiles, net_days, usable
+from jobs.population import population_at
 
 
 def features_at(
@@ -59,7 +30,7 @@ def features_at(
     rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
     sources = sorted({feature.source for feature in catalogue})
     rows = rows.repartition(*KEYS).join(_first_seen(tiles, sources), "customer_id", "left")
-    net = _net_days(tiles.daily_activity, contract, cutoffs)
+    net = net_days(tiles.daily_activity, contract, cutoffs)
     for source in sources:
         own = [feature for feature in catalogue if feature.source == source]
         rows = rows.join(_activity_sums(net.filter(F.col("source") == source), own), [*KEYS], "left")
@@ -78,34 +49,6 @@ def _first_seen(tiles: Tiles, sources: Sequence[str]) -> DataFrame:
         for source in sources
     ]
     return tiles.known_customers.groupBy("customer_id").agg(*dates)
-
-
-def _cutoff_frame(tiles: Tiles, cutoffs: Sequence[date]) -> DataFrame:
-    return tiles.known_customers.sparkSession.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE")
-
-
-def _usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span.
-
-    Laid out by customer and cutoff once, so that no later aggregate or join on these keys moves rows again.
-    """
-    spark = tile.sparkSession
-    dates = F.broadcast(spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE"))
-    inside = F.col("event_date").between(
-        F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
-    )
-    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner").repartition(*KEYS)
-
-
-def _net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Content at each cutoff: signed sums per source, customer and day. Corrections cancel what they withdraw here."""
-    keys = ("source", "event_date")
-    sums = [
-        name
-        for name in tile.columns
-        if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}
-    ]
-    return _usable(tile, contract, cutoffs).groupBy(*KEYS, *keys).agg(*(F.sum(name).alias(name) for name in sums))
 
 
 def _history_days(contract: Contract) -> Column:
@@ -165,7 +108,7 @@ def _distinct_values(
 ) -> DataFrame:
     """Values whose last live date is inside the window: a value bought and returned the same day never counts."""
     wanted = [feature for feature in features if feature.aggregate is Aggregate.DISTINCT]
-    own = _usable(tile.filter(F.col("source") == source), contract, cutoffs)
+    own = usable(tile.filter(F.col("source") == source), contract, cutoffs)
     live = own.groupBy(*KEYS, "column", "value", "event_date").agg(F.sum("events").alias("events")).filter("events > 0")
     last = live.groupBy(*KEYS, "column", "value").agg(F.max("event_date").alias("event_date"))
     counts = [

@@ -7,7 +7,8 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.features import KEYS, Tiles, population_at
+from jobs.content import KEYS, Tiles
+from jobs.population import population_at
 
 
 def labels_at(

@@ -8,8 +8,10 @@ from churnlake.errors import ChurnlakeError, DataRefusedError
 from churnlake.features import build_catalogue
 from churnlake.ledger import CheckResult, Run
 from jobs.application import Application, OpenStage
-from jobs.features import Tiles, features_at, population_at
+from jobs.content import Tiles
+from jobs.features import features_at
 from jobs.lake import Lake
+from jobs.population import population_at
 from jobs.quality import audit
 
 TILE_TABLES = ("daily_activity", "daily_values", "known_customers")

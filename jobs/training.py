@@ -18,8 +18,10 @@ from churnlake.features import build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
-from jobs.features import KEYS, Tiles, features_at, population_at
+from jobs.content import KEYS, Tiles
+from jobs.features import features_at
 from jobs.labels import labels_at
+from jobs.population import population_at
 from jobs.snapshot import read_tiles, tile_versions
 
 if TYPE_CHECKING:

@@ -15,7 +15,9 @@ from pyspark.sql import DataFrame, SparkSession
 from churnlake.contract import Contract
 from churnlake.features import Aggregate, build_catalogue
 from jobs import tiles
-from jobs.features import Tiles, features_at, population_at
+from jobs.content import Tiles
+from jobs.features import features_at
+from jobs.population import population_at
 
 FACTS = (
     "source STRING, customer_id STRING, event_date DATE, known_date DATE, amount BIGINT, product STRING, "

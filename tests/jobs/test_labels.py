@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pyspark.sql import SparkSession
 
 from churnlake.contract import Contract
-from jobs.features import Tiles
+from jobs.content import Tiles
 from jobs.labels import labels_at
 
 CUTOFF = date(2026, 3, 1)

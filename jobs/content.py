@@ -1,0 +1,49 @@
+"""Content at cutoffs: the net of the signed facts that were usable by each, which is all that may be read of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from churnlake.contract.schema import Contract
+
+KEYS = ("business_date", "customer_id")
+
+
+@dataclass(frozen=True)
+class Tiles:
+    """The three tables features are made of."""
+
+    daily_activity: DataFrame
+    daily_values: DataFrame
+    known_customers: DataFrame
+
+
+def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
+    """The cutoffs as a frame of one column, business_date."""
+    return spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE")
+
+
+def usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span.
+
+    Laid out by customer and cutoff once, so that no later aggregate or join on these keys moves rows again.
+    """
+    dates = F.broadcast(cutoff_frame(tile.sparkSession, cutoffs))
+    inside = F.col("event_date").between(
+        F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
+    )
+    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner").repartition(*KEYS)
+
+
+def net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """Content at each cutoff: signed sums per source, customer and day. Corrections cancel what they withdraw here."""
+    keys = ("source", "event_date")
+    sums = [
+        name
+        for name in tile.columns
+        if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}
+    ]
+    return usable(tile, contract, cutoffs).groupBy(*KEYS, *keys).agg(*(F.sum(name).alias(name) for name in sums))
