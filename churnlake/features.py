@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
+from typing import Literal
 
 from churnlake.contract.schema import Contract, FeatureRules, Measure
 from churnlake.errors import ContractError
@@ -40,10 +41,11 @@ class Aggregate(StrEnum):
 
 @dataclass(frozen=True)
 class Feature:
-    """One column of the feature table, a double; null means not known, which is not zero.
+    """One column of the feature table; null means not known, which is not zero.
 
     `wording` is the phrase of a reason; `{value}` stands for the value divided by 10^`scale`, so in people's units.
-    `lite` marks the few features of the smallest candidate model, one per family.
+    `lite` marks the few features of the smallest candidate model, one per family. `kind` is "number", a double, or
+    "category", a text of which the model weighs each frequent level by itself.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Feature:
     window_days: int | None = None
     scale: int = 0
     lite: bool = False
+    kind: Literal["number", "category"] = "number"
 
 
 def build_catalogue(contract: Contract) -> tuple[Feature, ...]:
