@@ -135,9 +135,9 @@ def _back_from(last: date, spacing: timedelta, first: date, most: int) -> tuple[
     return tuple(reversed(cutoffs))
 
 
-def first_trainable_date(starts_on: date, active_within_days: int) -> date:
-    """The oldest cutoff whose activity window lies wholly inside the data."""
-    return starts_on + timedelta(days=active_within_days - 1)
+def first_trainable_date(starts_on: date, active_within_days: int | None) -> date:
+    """The oldest cutoff whose activity window, if eligibility asks for one, lies wholly inside the data."""
+    return starts_on + timedelta(days=(active_within_days or 1) - 1)
 
 
 def settled_on(delivered: date | None, slot: date, max_late_days: int) -> date:

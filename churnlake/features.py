@@ -94,8 +94,8 @@ def tile_columns(rules: FeatureRules) -> tuple[str, ...]:
 
 
 def main_window(contract: Contract) -> int:
-    """The window nearest to the contract's activity window: the one single numbers are told for."""
-    return min(contract.features.windows_days, key=lambda days: (abs(days - contract.churn.active_within_days), -days))
+    """The window nearest to the days that say most about a cutoff: the one single numbers are told for."""
+    return min(contract.features.windows_days, key=lambda days: (abs(days - contract.churn.lookback_days), -days))
 
 
 def _events_features(source: str, contract: Contract, mapped: frozenset[str]) -> Iterator[Feature]:

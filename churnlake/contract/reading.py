@@ -8,9 +8,10 @@ from typing import Any
 from pydantic import ValidationError
 
 from churnlake.contract.expressions import Expression, nearest, parse_expression
+from churnlake.contract.roles import expression_columns, role_problems
 from churnlake.contract.schema import Contract, FeatureRules
 from churnlake.contract.source import DRIFT_WITHOUT_MEANING, DriftRules
-from churnlake.contract.values import COLUMN, CURRENCY, NAME, TYPE, typed_column
+from churnlake.contract.values import COLUMN, CURRENCY, NAME, TYPE
 from churnlake.errors import ContractError, UsageError
 
 COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
@@ -28,9 +29,6 @@ _SHAPES = {
 
 # What the end of a file's name tells of its format; other ends tell nothing.
 _ENDINGS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
-
-# Canonical columns every events source must map; the rest is the contract's own choice.
-REQUIRED_COLUMNS = {"events": ("customer_id", "event_ts")}
 
 
 def load_contract(path: Path) -> Contract:
@@ -119,11 +117,15 @@ def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
 
 def _expression_problems(keys: dict[str, Any]) -> list[str]:
     sources = {name: source for name, source in _table(keys, "sources").items() if isinstance(source, dict)}
-    problems = [problem for name, source in sources.items() for problem in _source_problems(name, source)]
+    problems = role_problems(keys)
+    for name, source in sources.items():
+        problems += _source_problems(name, source, list(expression_columns(name, sources)))
     activity = _table(keys, "churn").get("activity")
     if isinstance(activity, str):
         found = [
-            _expression_problem("churn.activity", activity, list(_table(one, "columns"))) for one in sources.values()
+            _expression_problem("churn.activity", activity, list(_table(one, "columns")))
+            for one in sources.values()
+            if one.get("role") == "events"
         ]
         # It is asked of every source; where all answer alike, once is enough.
         problems += list(dict.fromkeys(problem for one in found for problem in one))
@@ -157,21 +159,14 @@ def _records(keys: dict[str, Any], name: str) -> list[dict[str, Any]]:
     return [record for record in value if isinstance(record, dict)] if isinstance(value, list) else []
 
 
-def _source_problems(name: str, source: dict[str, Any]) -> list[str]:
-    typed, mapped = [typed_column(one) for one in _table(source, "types")], _table(source, "columns")
+def _source_problems(name: str, source: dict[str, Any], typed: list[str]) -> list[str]:
+    mapped = _table(source, "columns")
     texts = {f"ignore.{rule.get('reason')}": rule.get("when") for rule in _records(source, "ignore")}
     texts |= {f"columns.{column}": text for column, text in mapped.items()}
     problems = _format_problems(name, source)
     for place, text in texts.items():
         if isinstance(text, str):
             problems += _expression_problem(f"sources.{name}.{place}", text, typed)
-    required = REQUIRED_COLUMNS.get(str(source.get("role")), ())
-    if "columns" in source:
-        problems += [
-            f"sources.{name}.columns.{column}: is missing; needed: {', '.join(required)}"
-            for column in required
-            if column not in mapped
-        ]
     return problems
 
 

@@ -44,14 +44,19 @@ class CalendarRules(Part):
 class Churn(Part):
     """`[churn]`: who is scored, and what leaving means."""
 
-    definition: Literal["inactivity"]
-    activity: str
-    active_within_days: SomeDays
+    definition: Literal["inactivity", "cancellation", "label"]
+    activity: str = "TRUE"
+    active_within_days: SomeDays | None = None
     min_tenure_days: Days = 0
     grace_days: Days = 0
     gap_days: Days = 0
     horizon_days: SomeDays
     settle_days: Days = 2
+
+    @property
+    def lookback_days(self) -> int:
+        """The days before a cutoff that say most about it: the window of activity, else as many as the horizon has."""
+        return self.active_within_days or self.horizon_days
 
     @property
     def maturity_days(self) -> int:
@@ -135,6 +140,8 @@ class TrainingRules(Part):
     minimum_outcomes: Annotated[Whole, Field(ge=20)] = 100
     row_budget: Annotated[Whole, Field(ge=1_000)] = 2_000_000
     seed: Annotated[Whole, Field(ge=0, le=2**32 - 1)] = 0
+    train_on: tuple[Day, ...] = ()
+    test_on: tuple[Day, ...] = ()
 
 
 class DecisionRules(Part):

@@ -40,6 +40,7 @@ class Ignore(Part):
     reason: Name
 
 
+Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
 Policy = Literal["fail", "warn", "accept"]
 
 
@@ -86,9 +87,11 @@ def _as_ready(value: object) -> object:
 class Source(Part):
     """`[sources.<name>]`: one table of deliveries."""
 
-    role: Literal["events"]
-    delivery: Literal["daily"] = "daily"
+    role: Role
+    delivery: Literal["daily", "history"] = "daily"
     path: str
+    through: Day | None = None
+    assumed_lag_days: Days = 0
     format: Literal["csv", "json", "parquet"] = "csv"
     separator: str = ","
     ready: Annotated[ReadyRules, BeforeValidator(_as_ready)] = ReadyRules()
@@ -102,12 +105,17 @@ class Source(Part):
     types: dict[FileColumn, ColumnType] = Field(min_length=1)
     ignore: tuple[Ignore, ...] = ()
     duplicates: Literal["drop", "keep"] = "drop"
-    columns: dict[CanonicalColumn, str]
+    key: tuple[FileColumn, ...] = ()
+    lookups: dict[Name, Annotated[tuple[FileColumn, ...], Field(min_length=1, max_length=5)]] = {}  # noqa: RUF012
+    columns: dict[CanonicalColumn, str] = {}  # noqa: RUF012 - pydantic copies defaults
 
     @field_validator("path")
     @classmethod
-    def _names_its_date(cls, path: str) -> str:
-        if path.count("{business_date}") != 1:
+    def _names_its_date(cls, path: str, others: ValidationInfo) -> str:
+        dates, is_history = path.count("{business_date}"), others.data.get("delivery") == "history"
+        if is_history and dates:
+            raise ValueError(f"must hold no {{business_date}}: a history is taken in once, whole; got {path!r}")
+        if not is_history and dates != 1:
             raise ValueError(
                 f"must hold {{business_date}} exactly once, where the date stands in the file's path; got {path!r}"
             )
@@ -151,6 +159,6 @@ class Source(Part):
 
 
 def slot_pattern(source: Source) -> re.Pattern[str]:
-    """Matches a file's path relative to the contract's folder; group `business_date` is its slot."""
-    before, after = (re.escape(part).replace(r"\*", "[^/]*") for part in source.path.split("{business_date}"))
-    return re.compile(rf"{before}(?P<business_date>\d{{4}}-\d{{2}}-\d{{2}}){after}")
+    """Matches a file's path relative to the contract's folder; group `business_date` is its slot, if it names one."""
+    parts = [re.escape(part).replace(r"\*", "[^/]*") for part in source.path.split("{business_date}")]
+    return re.compile(r"(?P<business_date>\d{4}-\d{2}-\d{2})".join(parts))
