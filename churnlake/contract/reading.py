@@ -131,7 +131,8 @@ def _expression_problems(keys: dict[str, Any]) -> list[str]:
         problems += list(dict.fromkeys(problem for one in found for problem in one))
     canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
     features = [name for name in canonical if name not in ("customer_id", "event_ts")]
-    return [*problems, *_feature_problems(_table(keys, "features"), features), *_span_problems(keys)]
+    problems += [*_feature_problems(_table(keys, "features"), features), *_span_problems(keys)]
+    return [*problems, *_attribute_problems(_table(keys, "features"), sources)]
 
 
 def _span_problems(keys: dict[str, Any]) -> list[str]:
@@ -205,6 +206,24 @@ def _feature_problems(features: dict[str, Any], canonical: list[str]) -> list[st
         f"known: {', '.join(canonical)}"
         for kind, column in named
         if isinstance(column, str) and column not in canonical
+    ]
+
+
+def _attribute_problems(features: dict[str, Any], sources: dict[str, dict[str, Any]]) -> list[str]:
+    """Lists of attributes that name something else; a peer group may also be the plan of a subscription."""
+    by_role = {
+        role: {column for one in sources.values() if one.get("role") == role for column in _table(one, "columns")}
+        for role in ("customers", "subscriptions")
+    }
+    attributes = sorted(by_role["customers"] - {"customer_id"})
+    groups = sorted({*attributes, *(by_role["subscriptions"] & {"plan"})})
+    allowed = {"immutable": attributes, "protected": attributes, "peer_group": groups}
+    return [
+        f"features.{key}: {name!r} is no attribute of any source of the role customers{nearest(name, known)}; "
+        f"known: {', '.join(known) or 'none'}"
+        for key, known in allowed.items()
+        for name in (features[key] if isinstance(features.get(key), list) else [])
+        if isinstance(name, str) and name not in known
     ]
 
 

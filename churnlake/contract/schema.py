@@ -85,6 +85,9 @@ class FeatureRules(Part):
     measures: tuple[Measure, ...] = ()
     distinct: tuple[Name, ...] = ()
     by: tuple[By, ...] = ()
+    immutable: tuple[Name, ...] = ()
+    protected: tuple[Name, ...] = ()
+    peer_group: tuple[Name, ...] = ()
 
     @field_validator("windows_days")
     @classmethod
@@ -110,12 +113,17 @@ class FeatureRules(Part):
     @model_validator(mode="after")
     def _name_columns_once(self) -> "FeatureRules":
         measures, texts = [one.name for one in self.measures], [one.column for one in self.by]
-        twice = sorted(
-            {name for names in (measures, texts, self.distinct) for name in names if list(names).count(name) > 1}
-        )
+        lists = (measures, texts, self.distinct, self.immutable, self.protected, self.peer_group)
+        twice = sorted({name for names in lists for name in names if list(names).count(name) > 1})
         both = sorted(set(measures) & {*texts, *self.distinct})
+        grouping = sorted({*self.protected} & {*self.peer_group})
         if twice:
             raise ValueError(f"{twice[0]!r} stands twice in one list; name it once")
+        if grouping:
+            raise ValueError(
+                f"{grouping[0]!r} is protected, and a place within its groups would be a feature made of it; take it "
+                "out of peer_group or of protected"
+            )
         if both:
             raise ValueError(
                 f"{both[0]!r} is a measure and is counted by value; it can be a number or a text, not both"
