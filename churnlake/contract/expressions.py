@@ -71,10 +71,10 @@ class Expression:
     columns: frozenset[str]
 
 
-def parse_expression(text: str, columns: Collection[str]) -> Expression | str:
+def parse_expression(text: str, columns: Collection[str] | None) -> Expression | str:
     """The checked expression, or a sentence saying what is wrong with it.
 
-    `columns` are the names that may be used; they match without regard to case, as in Spark.
+    `columns` are the names that may be used, any where it is None; they match without regard to case, as in Spark.
     """
     if len(text) > MAX_CHARACTERS:
         return f"is {len(text):,} characters long; at most {MAX_CHARACTERS:,} are allowed; shorten it"
@@ -93,7 +93,7 @@ def parse_expression(text: str, columns: Collection[str]) -> Expression | str:
         told = f"{len(statements)} of them, parted by ';'" if statements else "nothing"
         return f"must be exactly one expression; got {told}"
     tree = statements[0]
-    return _forbidden_node(tree) or _too_many_operations(tree) or _unknown_column(tree, columns) or _checked(tree)
+    return _forbidden_node(tree) or _too_many_operations(tree) or _unknown_columns(tree, columns) or _checked(tree)
 
 
 def _unclear_tokens(tokens: Sequence[Token]) -> str | None:
@@ -184,26 +184,36 @@ def _spelling(node: exp.Expr) -> str:
     return f"{node.sql(dialect='spark')!r}"
 
 
-def _unknown_column(tree: exp.Expr, columns: Collection[str]) -> str | None:
+def _unknown_columns(tree: exp.Expr, columns: Collection[str] | None) -> str | None:
+    if columns is None:
+        return None
     known = {name.lower() for name in columns}
-    for column in tree.find_all(exp.Column):
+    unknown: dict[str, str] = {}
+    for column in tree.find_all(exp.Column, bfs=False):
         if column.table:
             flat = "_".join(part.name for part in column.parts)
             if flat.lower() in known:
                 return f"names the nested field {column.sql()!r}; in expressions its dots are underscores: write {flat}"
             return f"names the column {column.sql()!r} with a table; write only the column's name"
         if column.name.lower() not in known:
-            return (
-                f"names an unknown column {column.name!r}{nearest(column.name, columns)}; known: {', '.join(columns)}"
-            )
-    return None
+            unknown[column.name] = f"{column.name!r}{nearest(column.name, columns)}"
+    if not unknown:
+        return None
+    named = "an unknown column" if len(unknown) == 1 else "unknown columns"
+    return f"names {named} {', '.join(unknown.values())}; known: {', '.join(columns)}"
 
 
 def nearest(name: str, known: Collection[str]) -> str:
     """`, did you mean 'x'?` for the closest known name, or nothing where none is close."""
+    close = nearest_name(name, known)
+    return "" if close is None else f", did you mean {close!r}?"
+
+
+def nearest_name(name: str, known: Collection[str]) -> str | None:
+    """The closest known name, without regard to case; None where none is close."""
     lowered = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower(), lowered, n=1)
-    return f", did you mean {lowered[close[0]]!r}?" if close else ""
+    return lowered[close[0]] if close else None
 
 
 def _first_line(problem: BaseException) -> str:
