@@ -32,6 +32,7 @@ from churnlake.settings import Settings
 from churnlake.suites import read_suite
 from jobs import rows
 from jobs.application import CHECKOUT
+from jobs.facts import facts_of
 from jobs.lake import Lake
 from jobs.landing import read_landing
 from jobs.quality import judge
@@ -222,7 +223,7 @@ class Bench:
         self._lake.replace("quarantine", aside, {"source": "orders", "changed_by": self._id}, "bench")
 
     def _write_facts(self, classified: DataFrame) -> None:
-        facts = rows.accepted_events(classified, self.contract, "orders")
+        facts = facts_of(classified, self.contract, "orders")
         self._lake.replace("events", facts, {"source": "orders", "delivery_id": self._id}, "bench")
 
     def _verdict(self, judged: DataFrame) -> None:

@@ -1,9 +1,10 @@
 """What a contract is due to run, from its files, its seal and the time."""
 
-from datetime import date, datetime
+from collections.abc import Iterator, Mapping
+from datetime import date, datetime, timedelta
 
 from churnlake import calendar
-from churnlake.calendar import Due
+from churnlake.calendar import DayRange, Due, Schedule
 from churnlake.contract.schema import Contract
 from churnlake.deliveries import find_files
 
@@ -12,7 +13,46 @@ def newest_date(contract: Contract, now: datetime) -> date | None:
     """The newest date that has ended: yesterday, or under the replay clock the newest delivered one (None: no file)."""
     if contract.calendar.clock == "today":
         return calendar.newest_ended_date(now, contract.timezone)
-    return max((file.slot for name in contract.sources for file in find_files(contract, name)), default=None)
+    return max((day for name in contract.sources for day in _delivered(contract, name)), default=None)
+
+
+def _delivered(contract: Contract, name: str) -> Iterator[date]:
+    """The days that a source's files are for; of a history the last one it covers."""
+    source = contract.sources[name]
+    if source.role == "lookup":
+        return
+    for file in find_files(contract, name):
+        yield source.through or file.slot
+
+
+def complete_through(contract: Contract, settled: Mapping[date, date], as_of: date) -> date:
+    """LC as known on `as_of`: `settled` gives for each due slot when it was; a history ends where it says it does."""
+    complete = calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= as_of, as_of)
+    ends = [source.through for source in contract.sources.values() if source.through and source.role != "lookup"]
+    return min([complete, *ends])
+
+
+def due_slots(contract: Contract, name: str, days: DayRange) -> tuple[date, ...]:
+    """The days of the range on which a source's delivery is due; a history is due once, on the first day of data."""
+    source = contract.sources[name]
+    if source.delivery == "history":
+        return (contract.calendar.starts_on,)
+    return calendar.due_slots(days, source.closed.covers)
+
+
+def training_schedule(contract: Contract, complete: date) -> Schedule:
+    """The cutoffs of a training on data that are complete through a date: those the contract names, or scheduled ones.
+
+    Named ones that are not mature yet are left out.
+    """
+    churn, rules = contract.churn, contract.training
+    if rules.train_on:
+        newest = complete - timedelta(days=churn.maturity_days)
+        named = (tuple(sorted(day for day in days if day <= newest)) for days in (rules.train_on, rules.test_on))
+        return Schedule(*named)
+    first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
+    spacing = rules.cutoff_spacing_days or calendar.cutoff_spacing(churn.horizon_days)
+    return calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
 
 
 def what_is_due(contract: Contract, sealed: date | None, now: datetime, until: date | None = None) -> Due:

@@ -74,6 +74,16 @@ def _reasons(*, texts: bool) -> tuple[Column, ...]:
     return tuple(columns)
 
 
+_STATE_COLUMNS = (
+    _column("sign", "int", "1 tells of the state, -1 takes it back"),
+    KNOWN_DATE,
+    DELIVERY_ID,
+    SLOT,
+    ROW_HASH,
+    _column("typed_digest", "text", "Digest of the rules that gave the columns their meaning"),
+    KNOWN_MONTH,
+)
+
 _LAKE = (
     Table(
         name="raw",
@@ -140,6 +150,52 @@ _LAKE = (
         owner="ingest",
         retention=AS_RAW,
         varying="each measure as bigint of its scale; each `by` or distinct column as text",
+    ),
+    Table(
+        name="subscriptions",
+        description="States of subscriptions, signed; a later state of one start replaces the one before it",
+        columns=(
+            SOURCE,
+            CUSTOMER_ID,
+            _column("started_on", "date", "First day subscribed"),
+            _column("ended_on", "date", "First day no longer subscribed; null while no end is known"),
+            _column("completes_on", "date", "Planned end, which is no churn"),
+            _column("renews_on", "date", "Day of the next renewal"),
+            _column("plan", "text", "The plan"),
+            _column("price", "bigint", "Price in minor units"),
+            EVENT_DATE,
+            *_STATE_COLUMNS,
+        ),
+        keys=(),
+        partition=("known_month",),
+        owner="ingest",
+        retention="all",
+    ),
+    Table(
+        name="attributes",
+        description="States of customers, signed; of each source the newest one counts",
+        columns=(SOURCE, CUSTOMER_ID, EVENT_DATE, *_STATE_COLUMNS),
+        keys=(),
+        partition=("known_month",),
+        owner="ingest",
+        retention="all",
+        varying="each attribute as text, or as double where it is a number",
+    ),
+    Table(
+        name="outcomes_told",
+        description="Outcomes that the data set brings along, signed",
+        columns=(
+            SOURCE,
+            CUSTOMER_ID,
+            _column("is_churned", "boolean", "Whether the customer left"),
+            _column("as_of", "date", "The date the outcome is predicted from; null where the set does not say"),
+            EVENT_DATE,
+            *_STATE_COLUMNS,
+        ),
+        keys=(),
+        partition=("known_month",),
+        owner="ingest",
+        retention="all",
     ),
     Table(
         name="daily_activity",

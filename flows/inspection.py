@@ -6,9 +6,9 @@ from datetime import date, datetime
 from pathlib import Path
 
 from churnlake import calendar
-from churnlake.contract import Contract, Source, load_contract
+from churnlake.contract import Contract, load_contract
 from churnlake.deliveries import File, find_files, inspect
-from churnlake.due import what_is_due
+from churnlake.due import due_slots, training_schedule, what_is_due
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.settings import Settings
 from churnlake.suites import read_suite
@@ -63,7 +63,8 @@ def inspect_contract(path: Path, settings: Settings, now: datetime) -> Inspectio
 def _suite_problems(contract: Contract, name: str) -> Iterator[str]:
     own = contract.suites / f"{name}.json"
     source = contract.sources[name]
-    suites = [(CHECKOUT / "expectations" / "events.json", list(source.columns))]
+    canonical = (CHECKOUT / "expectations" / f"{source.role}.json", list(source.columns))
+    suites = [] if source.role == "lookup" else [canonical]
     suites += [(own, list(source.typed))] if own.exists() else []
     for path, columns in suites:
         try:
@@ -85,22 +86,17 @@ def _source_files(contract: Contract, name: str, files: tuple[File, ...]) -> Sou
     if not files:
         return SourceFiles(name, 0, None, None, ())
     days = [file.slot for file in files]
-    return SourceFiles(name, len(files), days[0], days[-1], _gaps(contract.sources[name], days))
-
-
-def _gaps(source: Source, days: list[date]) -> tuple[date, ...]:
-    due = calendar.due_slots(calendar.DayRange(days[0], days[-1]), source.closed.covers)
-    return tuple(day for day in due if day not in set(days))
+    due = due_slots(contract, name, calendar.DayRange(days[0], days[-1]))
+    through = contract.sources[name].through or days[-1]
+    return SourceFiles(name, len(files), days[0], through, tuple(day for day in due if day not in set(days)))
 
 
 def _schedule(contract: Contract, complete: date | None) -> calendar.Schedule:
     """The cutoffs a training on data complete through that date would use."""
     if complete is None:
         return calendar.Schedule((), ())
-    churn, rules = contract.churn, contract.training
-    first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
-    spacing = rules.cutoff_spacing_days or calendar.cutoff_spacing(churn.horizon_days)
-    return calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
+    ends = [source.through for source in contract.sources.values() if source.through and source.role != "lookup"]
+    return training_schedule(contract, min([complete, *ends]))
 
 
 def show_inspection(terminal: Terminal, inspection: Inspection) -> None:

@@ -1,6 +1,6 @@
 """Content at cutoffs: the net of the signed facts that were usable by each, which is all that may be read of them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -14,11 +14,14 @@ KEYS = ("business_date", "customer_id")
 
 @dataclass(frozen=True)
 class Tiles:
-    """The three tables features are made of."""
+    """The tables features are made of; those of roles that a contract has no source of are None."""
 
     daily_activity: DataFrame
     daily_values: DataFrame
     known_customers: DataFrame
+    subscriptions: DataFrame | None = None
+    attributes: DataFrame | None = None
+    outcomes_told: DataFrame | None = None
 
 
 def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
@@ -47,3 +50,32 @@ def net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> Da
         if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}
     ]
     return usable(tile, contract, cutoffs).groupBy(*KEYS, *keys).agg(*(F.sum(name).alias(name) for name in sums))
+
+
+def net_facts(facts: DataFrame, known_on: Mapping[date, date], content: Sequence[str]) -> DataFrame:
+    """Facts of state that hold at each cutoff: business_date, customer_id, <content>, known_date, slot.
+
+    `known_on` gives for each cutoff the date by which a fact must have been known. A fact that was taken back as often
+    as it was told is gone; of one that stands the newest known date and slot are given.
+    """
+    spark = facts.sparkSession
+    dates = F.broadcast(spark.createDataFrame(list(known_on.items()), "business_date DATE, known_on DATE"))
+    seen = facts.join(dates, F.col("known_date") <= F.col("known_on"))
+    told = F.col("sign") > 0
+    return (
+        seen.groupBy(*KEYS, *content)
+        .agg(
+            F.sum("sign").alias("net"),
+            F.max(F.when(told, F.col("known_date"))).alias("known_date"),
+            F.max(F.when(told, F.col("slot"))).alias("slot"),
+        )
+        .filter("net > 0")
+        .drop("net")
+    )
+
+
+def required(facts: DataFrame | None) -> DataFrame:
+    """The facts of a role that the contract's definition of churn cannot do without."""
+    if facts is None:
+        raise AssertionError("the contract was read without a source that its definition needs")
+    return facts

@@ -53,6 +53,11 @@ def hold_against_history(app: Application, batch: "Batch", classified: DataFrame
     refuse_broken(source, checks, tonight)
 
 
+def has_gates(contract: Contract, source: str) -> bool:
+    """Whether a source's deliveries are days to be compared: not one load of history, nor states of customers."""
+    return contract.sources[source].role == "events" and contract.sources[source].delivery == "daily"
+
+
 def rules_of(contract: Contract, source: str) -> Rules:
     """How the contract wants a source judged."""
     gates = contract.sources[source].gates
@@ -62,7 +67,7 @@ def rules_of(contract: Contract, source: str) -> Rules:
         if by.column in contract.sources[source].columns
         for value in by.values
     }
-    judged = sum(one.gates.sensitivity != "off" for one in contract.sources.values())
+    judged = sum(one.gates.sensitivity != "off" and has_gates(contract, name) for name, one in contract.sources.items())
     return Rules(gates.sensitivity, frozenset(gates.unusual), frozenset(levels), max(judged, 1))
 
 

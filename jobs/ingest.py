@@ -21,12 +21,15 @@ from jobs.application import CHECKOUT, Application, OpenStage
 from jobs.corrections import Withdrawal
 from jobs.expiry import expire
 from jobs.expressions import expression_problems
-from jobs.gates import hold_against_history
+from jobs.facts import TABLE_OF_ROLE, facts_of, named_customers
+from jobs.gates import has_gates, hold_against_history
 from jobs.lake import Lake, Slice
 from jobs.landing import read_landing
+from jobs.lookups import read_lookups
 from jobs.manifest import WAITING_STEP, Arrival, Manifest, redigest, take_manifest, waits_for
 from jobs.quality import audit, judge, refuse_critical
 from jobs.rows import Bucket, Place
+from jobs.tiles import TILE_TABLES
 
 
 @dataclass(frozen=True)
@@ -80,9 +83,12 @@ class Batch:
 
 def read_suites(contract: Contract, source: str) -> tuple[Suite | None, Suite]:
     """The contract's suite over a source's typed columns, if there is one, and the built-in one over canonical ones."""
-    own = contract.suites / f"{source}.json"
-    canonical = read_suite(CHECKOUT / "expectations" / "events.json", list(contract.sources[source].columns))
-    return (read_suite(own, contract.sources[source].typed) if own.exists() else None), canonical
+    own, rules = contract.suites / f"{source}.json", contract.sources[source]
+    if rules.role == "lookup":
+        canonical = Suite(rules.role, (), ())
+    else:
+        canonical = read_suite(CHECKOUT / "expectations" / f"{rules.role}.json", list(rules.columns))
+    return (read_suite(own, rules.typed) if own.exists() else None), canonical
 
 
 def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) -> None:
@@ -101,7 +107,7 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     ledger.freeze_deliveries(name, run.run_id, [one.found for one in manifest.new])
     app.reach("ingest.frozen")
     stage.say(f"{len(manifest.new)} new files")
-    for source in app.contract.sources:
+    for source in _lookups_first(app.contract):
         arrivals = [one for one in manifest.new if one.found.source == source]
         deliveries, abandoned = _frozen(ledger.deliveries(name, source), arrivals)
         if deliveries or abandoned:
@@ -115,6 +121,11 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     if ended := expire(app, run):
         stage.counts["expired"] = ended
     app.reach("ingest.recorded")
+
+
+def _lookups_first(contract: Contract) -> list[str]:
+    """Sources in the contract's order, but lookups before those they are joined to."""
+    return sorted(contract.sources, key=lambda name: contract.sources[name].role != "lookup")
 
 
 def _frozen(held: Sequence[Delivery], arrivals: Sequence[Arrival]) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
@@ -146,14 +157,17 @@ def _take_in(
     redigest(contract, arrivals)
     app.reach("ingest.landed")
     raw = lake.read(f"raw_{source}", landed.version)
-    classified = rows.without_spare_text(classified_batch(contract, batch, raw)).persist()
+    if contract.sources[source].role == "lookup":
+        return _lookup_accounts(batch, raw)
+    classified = rows.without_spare_text(classified_batch(lake, contract, batch, raw)).persist()
     try:
         stage.say(f"{source}: sorting {landed.rows:,} rows into buckets")
         counted = rows.counted(classified).collect()
         counts = accounts(counted, [one.delivery_id for one in batch.deliveries])
         stage.say(f"{source}: checking")
         _gate(app, batch, classified)
-        hold_against_history(app, batch, classified, sealed)
+        if has_gates(contract, source):
+            hold_against_history(app, batch, classified, sealed)
         stage.say(f"{source}: writing facts and tiles")
         written = _write(lake, contract, batch, classified, raw, _places(batch, counted))
         app.reach("ingest.typed")
@@ -165,21 +179,31 @@ def _take_in(
     app.ledger.record_checks(batch.run_id, checks)
     refuse_unequal(checks)
     for table in ("daily_activity", "known_customers"):
-        audit(app, batch.run_id, table, lake.read(table).filter(batch.holds()))
+        if table == "known_customers" or contract.sources[source].role == "events":
+            audit(app, batch.run_id, table, lake.read(table).filter(batch.holds()))
     return counts
 
 
-def classified_batch(contract: Contract, batch: Batch, raw: DataFrame) -> DataFrame:
+def _lookup_accounts(batch: Batch, raw: DataFrame) -> dict[str, dict[str, Any]]:
+    """A lookup's rows are all kept as they came: what does not fit is null where it is joined."""
+    found = accounts([], [one.delivery_id for one in batch.deliveries])
+    for row in raw.filter(F.col("delivery_id").isin(list(found))).groupBy("delivery_id").count().collect():
+        found[row["delivery_id"]] |= {"raw": row["count"], "accepted": row["count"]}
+    return found
+
+
+def classified_batch(lake: Lake, contract: Contract, batch: Batch, raw: DataFrame) -> DataFrame:
     """The batch's rows of its raw table, each with its bucket; `raw` also holds what corrections correct."""
     own_rules = batch.own.row_rules if batch.own else ()
     before = corrections.copies_before(raw, batch.corrections) if batch.corrections else None
     landed = raw.filter(F.col("delivery_id").isin([one.delivery_id for one in batch.deliveries]))
-    return rows.classify(landed, contract, batch.source, own_rules, batch.canonical.row_rules, before)
+    lookups = read_lookups(lake, contract, batch.source)
+    return rows.classify(landed, contract, batch.source, own_rules, batch.canonical.row_rules, before, lookups)
 
 
 def clear(app: Application, batch: Batch) -> dict[str, dict[str, Any]]:
     """Takes out what attempts that died had written of deliveries that are no more."""
-    for table in (f"raw_{batch.source}", "quarantine", "events", "daily_activity", "daily_values", "known_customers"):
+    for table in (f"raw_{batch.source}", "quarantine", *TABLE_OF_ROLE.values(), *TILE_TABLES):
         if (version := app.lake.version(table)) is not None:
             slices = {f"raw_{batch.source}": batch.landing, "quarantine": batch.changes}
             app.lake.replace(
@@ -254,7 +278,7 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
     if not batch.corrections:
         quarantine = lake.replace("quarantine", aside, batch.changes, batch.run_id)
         return Written(write_facts(lake, contract, batch, classified), quarantine.rows)
-    taken = _withdrawal(lake, batch, raw)
+    taken = _withdrawal(lake, contract, batch, raw)
     facts, held = taken.facts.persist(), taken.held.persist()
     try:
         withdrawn = {row["delivery_id"]: row["count"] for row in facts.groupBy("delivery_id").count().collect()}
@@ -267,9 +291,9 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
     return Written(written, quarantine.rows, taken_back, withdrawn)
 
 
-def _withdrawal(lake: Lake, batch: Batch, raw: DataFrame) -> Withdrawal:
-    of_source = F.col("source") == batch.source
-    facts = lake.read("events", lake.version("events")).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
+def _withdrawal(lake: Lake, contract: Contract, batch: Batch, raw: DataFrame) -> Withdrawal:
+    of_source, table = F.col("source") == batch.source, TABLE_OF_ROLE[contract.sources[batch.source].role]
+    facts = lake.read(table, lake.version(table)).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
     held = lake.read("quarantine", lake.version("quarantine")).filter(of_source & ~F.col("changed_by").isin(batch.ids))
     return corrections.withdraw(raw, facts, held, batch.corrections, batch.run_id)
 
@@ -277,18 +301,28 @@ def _withdrawal(lake: Lake, batch: Batch, raw: DataFrame) -> Withdrawal:
 def write_facts(
     lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, withdrawn: DataFrame | None = None
 ) -> int:
-    """Writes the accepted rows' facts, the withdrawn ones, their tiles and new customers; returns the facts written."""
+    """Writes the accepted rows' facts, the withdrawn ones, their tiles and new customers; returns the rows told of.
+
+    That is the facts written; of a history, whose rows may each tell of several states, what they come to.
+    """
     source, within, run_id, rules = batch.source, batch.within, batch.run_id, contract.features
-    accepted = rows.accepted_events(classified, contract, source)
+    role, table = contract.sources[source].role, TABLE_OF_ROLE[contract.sources[source].role]
+    accepted = facts_of(classified, contract, source)
     told = accepted if withdrawn is None else accepted.unionByName(withdrawn)
-    events = lake.replace("events", told, within, run_id)
-    facts = lake.read("events", events.version).filter(batch.holds())
-    lake.replace("daily_activity", tiles.daily_activity(facts, rules), within, run_id)
-    lake.replace("daily_values", tiles.daily_values(facts, rules.distinct), within, run_id)
+    written = lake.replace(table, told, within, run_id)
+    facts = lake.read(table, written.version).filter(batch.holds())
+    if role == "events":
+        lake.replace("daily_activity", tiles.daily_activity(facts, rules), within, run_id)
+        lake.replace("daily_values", tiles.daily_values(facts, rules.distinct), within, run_id)
     before = lake.version("known_customers")
     known = None if before is None else lake.read("known_customers", before).filter(~batch.holds())
-    lake.replace("known_customers", tiles.newly_known(rows.named_customers(classified, source), known), within, run_id)
-    return events.rows
+    lake.replace(
+        "known_customers", tiles.newly_known(named_customers(classified, contract, source), known), within, run_id
+    )
+    if contract.sources[source].delivery != "history":
+        return written.rows
+    net: int = facts.agg(F.coalesce(F.sum("sign"), F.lit(0))).collect()[0][0]
+    return net
 
 
 def reconcile(source: str, landed: int, counts: Mapping[str, Mapping[str, Any]], written: Written) -> list[CheckResult]:

@@ -1,4 +1,4 @@
-"""Labels at cutoffs, from tiles alone: what was known when the cutoff matured, so a label never changes later."""
+"""Labels at cutoffs: what was known when the cutoff matured, so a label never changes later."""
 
 from collections.abc import Mapping
 from datetime import date
@@ -7,34 +7,61 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles
+from jobs.content import KEYS, Tiles, required
+from jobs.lives import lives_at
+from jobs.outcomes import outcomes_at
 from jobs.population import population_at
 
 
 def labels_at(
     tiles: Tiles, contract: Contract, matured_on: Mapping[date, date], population: DataFrame | None = None
 ) -> DataFrame:
-    """One row per eligible customer and cutoff: business_date, customer_id, is_churned (0 or 1).
+    """One row per eligible customer and cutoff that has an outcome: business_date, customer_id, is_churned (0 or 1).
 
     `matured_on` gives for each cutoff D the date L on which its label became known; facts known after L do not count.
     `population` is `population_at` of the same tiles and cutoffs, where the caller has it already.
-    Inactivity: churned when no day of D+gap+1 .. D+gap+horizon has net activity.
+
+    - inactivity: churned when no day of D+gap+1 .. D+gap+horizon has net activity.
+    - cancellation: churned when the life that D lies in ends on one of those days, as first days without. Whoever
+      left inside the gap, or before D as it turned out later, has no label: nobody could act on it.
+    - label: as the data set says.
     """
+    cutoffs = list(matured_on)
+    people = population_at(tiles, contract, cutoffs) if population is None else population
+    eligible = people.filter("eligible").select(*KEYS)
+    match contract.churn.definition:
+        case "inactivity":
+            told = _silent(tiles.daily_activity, contract, matured_on, eligible)
+        case "cancellation":
+            told = _cancelled(required(tiles.subscriptions), contract, matured_on)
+        case "label":
+            told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
+    labelled = eligible.join(told, [*KEYS]).filter(F.col("is_churned").isNotNull())
+    return labelled.select(*KEYS, F.col("is_churned").cast("int").alias("is_churned"))
+
+
+def _silent(
+    daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date], eligible: DataFrame
+) -> DataFrame:
     churn = contract.churn
-    dates = list(matured_on.items())
-    spark = tiles.known_customers.sparkSession
-    cutoffs = F.broadcast(spark.createDataFrame(dates, "business_date DATE, matured_on DATE"))
+    spark = daily_activity.sparkSession
+    cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
     first = F.date_add("business_date", churn.gap_days + 1)
     inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days + churn.horizon_days))
     days = (
-        tiles.daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on")))
+        daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on")))
         .groupBy(*KEYS, "source", "event_date")
         .agg(F.sum("activity").alias("activity"))
         .filter("activity > 0")
     )
-    active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(1))
-    people = population_at(tiles, contract, list(matured_on)) if population is None else population
-    eligible = people.filter("eligible").select(*KEYS)
-    return eligible.join(active, [*KEYS], "left").select(
-        *KEYS, (1 - F.coalesce("stayed", F.lit(0))).alias("is_churned")
-    )
+    active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(True))
+    return eligible.join(active, [*KEYS], "left").select(*KEYS, F.col("stayed").isNull().alias("is_churned"))
+
+
+def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
+    churn = contract.churn
+    days = F.datediff("life_ended_on", "business_date")
+    last = churn.gap_days + churn.horizon_days
+    lives = lives_at(subscriptions, contract, matured_on)
+    is_member = (F.col("life_started_on") <= F.col("business_date")) & (days.isNull() | (days > churn.gap_days))
+    return lives.filter(is_member).select(*KEYS, F.coalesce(days <= last, F.lit(False)).alias("is_churned"))

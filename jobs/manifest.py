@@ -10,6 +10,7 @@ from churnlake.calendar import DayRange
 from churnlake.contract.schema import Contract
 from churnlake.contract.source import Source
 from churnlake.deliveries import File, Inspected, Layout, digest_of, find_files, inspect, unready
+from churnlake.due import due_slots
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Found, current_versions, taken_files
 
@@ -47,12 +48,14 @@ class _Findings:
 class _Slots:
     """The slots of one source as a date sees them: the files there, and the version of each that is in force.
 
+    A slot is a day; each file of a history is a slot of its own, known by its path.
+
     `oldest` is the first slot that is still read; `versions` counts those that each slot has had.
     """
 
     source: Source
     files: tuple[File, ...]
-    current: Mapping[date, Delivery]
+    current: Mapping[date | str, Delivery]
     versions: Counter[date]
     oldest: date
 
@@ -61,9 +64,20 @@ class _Slots:
         source, starts_on = contract.sources[name], contract.calendar.starts_on
         taken = [one for one in taken_files(held) if one.source == name]
         files = tuple(one for one in find_files(contract, name) if starts_on <= one.slot <= business_date)
-        oldest = calendar.given_up_before(business_date, source.max_late_days) if taken else starts_on
-        current = {one.slot: one for one in current_versions(taken)}
+        is_history = source.delivery == "history"
+        is_late_refused = taken and not is_history
+        oldest = calendar.given_up_before(business_date, source.max_late_days) if is_late_refused else starts_on
+        current = {one.path if is_history else one.slot: one for one in current_versions(taken)}
         return cls(source, files, current, Counter(one.slot for one in taken), oldest)
+
+    def in_force(self, file: File) -> Delivery | None:
+        """The delivery that fills the file's slot now."""
+        return self.current.get(file.path if self.source.delivery == "history" else file.slot)
+
+    @property
+    def filled(self) -> set[date]:
+        """The days that have a delivery."""
+        return {one.slot for one in self.current.values()}
 
     @property
     def readable(self) -> Iterator[File]:
@@ -86,8 +100,8 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
         for file, why in waiting.items():
             if file.source == name:
                 _note_unready(slots, file, why, found)
-        present = {file.slot for file in slots.files if file not in waiting} | set(slots.current)
-        found.missing += [(name, slot) for slot in _missing(contract, slots.source, business_date, present)]
+        present = {file.slot for file in slots.files if file not in waiting} | slots.filled
+        found.missing += [(name, slot) for slot in _missing(contract, name, business_date, present)]
     found.problems += _stale_copies(found.new, sources)
     if found.problems:
         raise DataRefusedError(
@@ -99,21 +113,25 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
 
 def _arrival(contract: Contract, slots: _Slots, file: File, sealed: date | None, found: _Findings) -> Arrival | None:
     """The file as a new delivery; None when its bytes are in already, or forbid using it."""
-    path, current = contract.folder / file.path, slots.current.get(file.slot)
+    path, current = contract.folder / file.path, slots.in_force(file)
     try:
         digest = digest_of(path)
     except OSError:
         digest = None  # inspecting it tells why
     if current is not None and digest is not None and digest.sha256 == current.sha256:
         return None
+    if current is not None and slots.source.delivery == "history":
+        found.problems.append(f"{file.path}: has other bytes than when it was taken in: a history is taken in once")
+        return None
     report = inspect(path, slots.source, digest)
     found.problems += [f"{file.path}: {problem}" for problem in report.problems]
     found.checks += _drift_checks(slots.source, file, report)
-    if current is None and slots.source.closed.covers(file.slot):
+    if current is None and slots.source.delivery != "history" and slots.source.closed.covers(file.slot):
         found.checks.append(_on_closed_day(file))
     if report.problems:
         return None
-    delivery_id = report.delivery_id(file.slot, slots.versions[file.slot] + 1)
+    version = 1 if current is None else slots.versions[file.slot] + 1
+    delivery_id = report.delivery_id(file.slot, version)
     new = Found(
         file.source, delivery_id, file.path, report.bytes, report.sha256, file.slot, file.slot,
         calendar.known_date(file.slot, sealed), corrects=None if current is None else current.delivery_id,
@@ -125,14 +143,15 @@ def _stale_copies(new: Sequence[Arrival], sources: Mapping[str, _Slots]) -> Iter
     """A day's file delivered again under another day's name: byte for byte the same is no chance."""
     replaced = {(one.found.source, one.found.slot) for one in new}
     owners = {
-        (name, one.sha256): (slot, one.path)
+        (name, one.sha256): (one.slot, one.path)
         for name, slots in sources.items()
-        for slot, one in slots.current.items()
-        if (name, slot) not in replaced
+        for one in slots.current.values()
+        if (name, one.slot) not in replaced or slots.source.delivery == "history"
     }
     for found in (one.found for one in new):
         slot, path = owners.setdefault((found.source, found.sha256), (found.slot, found.path))
-        if slot != found.slot:
+        is_history = sources[found.source].source.delivery == "history"
+        if path != found.path if is_history else slot != found.slot:
             yield f"{found.path}: has the same bytes as {path}: it is a stale copy; deliver the day's own file"
 
 
@@ -161,14 +180,14 @@ def _changed(contract: Contract, found: Found) -> str | None:
 def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date) -> str | None:
     """What the date still waits for, in words; None when nothing. Looks at names and times only, reads no file."""
     sources = {name: _Slots.seen(contract, name, held, business_date) for name in contract.sources}
-    came = [file for slots in sources.values() for file in slots.readable if file.slot not in slots.current]
+    came = [file for slots in sources.values() for file in slots.readable if slots.in_force(file) is None]
     waiting = unready(contract, came)
     waited = []
     for name, slots in sources.items():
         why = {file.slot: told for file, told in waiting.items() if file.source == name}
-        present = {file.slot for file in slots.files if file not in waiting} | set(slots.current)
+        present = {file.slot for file in slots.files if file not in waiting} | slots.filled
         if slots.source.on_missing == "wait":
-            missing = _missing(contract, slots.source, business_date, present)
+            missing = _missing(contract, name, business_date, present)
             waited += [_waited(name, slots.source, slot, why.get(slot)) for slot in missing]
     if not waited:
         return None
@@ -180,15 +199,15 @@ def _waited(name: str, source: Source, slot: date, why: str | None) -> str:
     return f"{source.path.format(business_date=slot)} ({name}{f', {why}' if why else ''})"
 
 
-def _missing(contract: Contract, source: Source, business_date: date, present: set[date]) -> list[date]:
-    oldest = max(contract.calendar.starts_on, calendar.given_up_before(business_date, source.max_late_days))
-    due = calendar.due_slots(DayRange(oldest, business_date), source.closed.covers)
+def _missing(contract: Contract, name: str, business_date: date, present: set[date]) -> list[date]:
+    given_up = calendar.given_up_before(business_date, contract.sources[name].max_late_days)
+    due = due_slots(contract, name, DayRange(max(contract.calendar.starts_on, given_up), business_date))
     return [slot for slot in due if slot not in present]
 
 
 def _note_unready(slots: _Slots, file: File, why: str, found: _Findings) -> None:
     """A file that is not whole has not come yet. Where the date waits for it, it began to change only just now."""
-    due = file.slot not in slots.current and not slots.source.closed.covers(file.slot)
+    due = slots.in_force(file) is None and not slots.source.closed.covers(file.slot)
     if due and slots.source.on_missing == "wait":
         found.problems.append(f"{file.path}: {why}: wait for it, then run again")
         return
@@ -227,7 +246,7 @@ def _on_closed_day(file: File) -> CheckResult:
 def _too_late(contract: Contract, slots: _Slots) -> Iterator[CheckResult]:
     """Files of days that were given up, new or of another size than what was taken in; nothing else of them is read."""
     for file in slots.files:
-        current = slots.current.get(file.slot)
+        current = slots.in_force(file)
         if file.slot >= slots.oldest:
             continue
         days, size = slots.source.max_late_days, (contract.folder / file.path).stat().st_size

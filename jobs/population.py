@@ -7,23 +7,54 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, cutoff_frame, net_days
+from jobs.content import KEYS, Tiles, cutoff_frame, net_days, required
+from jobs.lives import lives_at
+from jobs.outcomes import outcomes_at
 
 
 def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """Every customer known at each cutoff: business_date, customer_id, eligible, reason (null when eligible)."""
     known = tiles.known_customers.groupBy("customer_id").agg(F.min("first_known_date").alias("first_known_date"))
-    at = known.crossJoin(F.broadcast(cutoff_frame(tiles.known_customers.sparkSession, cutoffs))).filter(
-        F.col("first_known_date") <= F.col("business_date")
-    )
+    dates = cutoff_frame(tiles.known_customers.sparkSession, cutoffs)
+    at = known.crossJoin(F.broadcast(dates)).filter(F.col("first_known_date") <= F.col("business_date"))
+    match contract.churn.definition:
+        case "inactivity":
+            told, reason = _activity(tiles, contract, cutoffs), _why_inactive(contract)
+        case "cancellation":
+            lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
+            told, reason = lives, _why_unsubscribed(contract)
+        case "label":
+            told, reason = outcomes_at(required(tiles.outcomes_told), contract, cutoffs), _why_unlabelled()
+    found = at.select(*KEYS).join(told, [*KEYS], "left").withColumn("reason", reason)
+    return found.select(*KEYS, F.col("reason").isNull().alias("eligible"), "reason")
+
+
+def _activity(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     days = net_days(tiles.daily_activity, contract, cutoffs).filter(F.col("activity") > 0)
-    lives = days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
-    return at.select(*KEYS).join(lives, [*KEYS], "left").select(*KEYS, *_eligibility(contract))
+    return days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
 
 
-def _eligibility(contract: Contract) -> tuple[Column, Column]:
+def _why_inactive(contract: Contract) -> Column:
     churn = contract.churn
-    silent = F.coalesce(F.datediff("business_date", "last") >= churn.active_within_days, F.lit(True))
+    silent = F.coalesce(F.datediff("business_date", "last") >= churn.lookback_days, F.lit(True))
     new = F.datediff("business_date", "first") < churn.min_tenure_days
-    reason = F.when(silent, F.lit("inactive")).when(new, F.lit("too_new"))
-    return reason.isNull().alias("eligible"), reason.alias("reason")
+    return F.when(silent, F.lit("inactive")).when(new, F.lit("too_new"))
+
+
+def _why_unsubscribed(contract: Contract) -> Column:
+    """Scored is who is subscribed at the end of the date, and of whom no end is known yet."""
+    day = F.col("business_date")
+    new = F.datediff("business_date", "life_started_on") < contract.churn.min_tenure_days
+    return (
+        F.when(F.col("oddity").isNotNull(), F.col("oddity"))
+        .when(F.col("life_started_on").isNull(), F.lit("no_subscription"))
+        .when(F.col("life_started_on") > day, F.lit("not_started"))
+        .when(F.col("life_ended_on") <= day, F.lit("ended"))
+        .when(F.col("completes_on") <= day, F.lit("completed"))
+        .when(F.col("life_ended_on").isNotNull(), F.lit("already_leaving"))
+        .when(new, F.lit("too_new"))
+    )
+
+
+def _why_unlabelled() -> Column:
+    return F.when(F.col("is_churned").isNull(), F.lit("no_label"))

@@ -16,9 +16,11 @@ from churnlake.contract.source import Source
 from churnlake.contract.values import landed_column
 from churnlake.repairs import Repaired
 from jobs import rows
+from jobs.facts import TABLE_OF_ROLE
 from jobs.ingest import Batch
 from jobs.lake import Lake
 from jobs.landing import CORRUPT, row_hash
+from jobs.lookups import read_lookups
 from jobs.rows import Bucket
 
 LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
@@ -77,10 +79,11 @@ def judged_anew(
     source = contract.sources[batch.source]
     alike = chosen.withColumns({"delivery_id": F.col("slot").cast("string"), "row_hash": F.col("content")})
     own_rules = batch.own.row_rules if batch.own else ()
-    classified = rows.classify(alike, contract, batch.source, own_rules, batch.canonical.row_rules)
+    lookups = read_lookups(lake, contract, batch.source)
+    classified = rows.classify(alike, contract, batch.source, own_rules, batch.canonical.row_rules, lookups=lookups)
     origin = chosen.select("delivery_id", "position", "row_hash", *_BESIDE)
     tied = classified.drop("delivery_id", "row_hash").join(origin, "position")
-    if source.duplicates == "keep" or lake.version("events") is None:
+    if source.duplicates == "keep" or lake.version(TABLE_OF_ROLE[source.role]) is None:
         return tied
     live = _live_content(lake, source, batch.source, chosen, unfinished)
     marked = tied.join(live.withColumn("is_live", F.lit(True)), ["slot", "content"], "left")
@@ -97,7 +100,7 @@ def _live_content(lake: Lake, source: Source, name: str, chosen: DataFrame, unfi
     """What live facts of the chosen rows' slots say: slot, content. Delivered so, or repaired to it before."""
     slots = [row["slot"] for row in chosen.select("slot").distinct().collect()]
     counts = F.col("slot").isin(slots) & ~F.col("delivery_id").isin(list(unfinished))
-    facts = lake.read("events").filter((F.col("source") == name) & counts)
+    facts = lake.read(TABLE_OF_ROLE[source.role]).filter((F.col("source") == name) & counts)
     live = facts.groupBy("slot", "row_hash").agg(F.sum("sign").alias("net")).filter("net > 0").drop("net")
     released = lake.read(f"raw_{name}").filter(F.col("delivery_id").startswith("release-") & counts)
     repaired = released.withColumn("content", row_hash(_columns(source))).join(live, ["slot", "row_hash"])

@@ -30,7 +30,7 @@ from jobs.application import Application, OpenStage, clock, end_group_with_paren
 from jobs.expressions import expression_problems
 from jobs.ingest import Batch, accounts, adds_up, clear, read_suites, refuse_unequal, write_facts
 from jobs.quarantine import LEAVES, as_landed, chosen_rows, judged_anew, released_rows
-from jobs.rows import CANONICAL_SUITE, Bucket
+from jobs.rows import Bucket
 
 STAGES = ("release",)
 HELD_SHOWN = 20
@@ -85,7 +85,7 @@ def clear_unfinished(app: Application, keep: str | None = None) -> None:
     for one in app.ledger.deliveries(name):
         if one.kind == "release" and one.state == "frozen" and one.delivery_id != keep:
             # Nothing is judged, and the contract may have lost the source meanwhile: no suite is read.
-            clear(app, Batch(one.source, (), (one,), one.run_id, None, Suite(CANONICAL_SUITE, (), ())))
+            clear(app, Batch(one.source, (), (one,), one.run_id, None, Suite("", (), ())))
             app.ledger.forget_frozen(name, one.source, [one.delivery_id])
             print(f"{one.delivery_id} had died and was cleared away: its rows are held as before; release them again")
 

@@ -1,5 +1,6 @@
 """Rows: delivered text becomes typed, signed facts; every raw row ends in exactly one bucket."""
 
+import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -13,8 +14,8 @@ from churnlake.contract.source import Source
 from churnlake.contract.values import landed_column, typed_column
 from churnlake.suites import RowRule, Severity
 from jobs.landing import CORRUPT, quoted
+from jobs.notation import holds_value, with_plain_values
 
-CANONICAL_SUITE = "events"
 _SPARK_TYPES = {"text": "string"}
 # After the first colon of a time stand digits, colons and a point; anything else is a zone.
 _CARRIES_ZONE = ":[0-9:.]*[^0-9:.]"
@@ -28,6 +29,15 @@ _IGNORED = "ignored."
 # What a row keeps from landing to its bucket.
 _KEYS = ("delivery_id", "slot", "position", "row_hash", "known_date", "raw_row")
 _KEPT = (*_KEYS, "copy", "is_unchanged")
+
+
+@dataclass(frozen=True)
+class Lookup:
+    """A table joined to a source's rows: where their columns `on` equal its `key`; `rows` has that key once each."""
+
+    on: tuple[str, ...]
+    rows: DataFrame
+    key: tuple[str, ...]
 
 
 class Bucket(StrEnum):
@@ -48,6 +58,7 @@ def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     source_rules: Sequence[RowRule],
     canonical_rules: Sequence[RowRule],
     before: DataFrame | None = None,
+    lookups: Sequence[Lookup] = (),
 ) -> DataFrame:
     """Every landed row with its bucket and reasons; nothing is dropped: rows are flagged, then split.
 
@@ -61,10 +72,13 @@ def classify(  # noqa: PLR0913, PLR0917 - what judges a row
     `before` (delivery_id, row_hash, copies) says how often a corrected delivery held a row already: so many copies are
     unchanged. `is_judged` holds for rows that a suite judges: those that are neither malformed, ignored nor copies;
     unchanged ones too, so that a corrected day is judged as a day and not by its few new rows.
+
+    `lookups` bring further columns to the expressions of the contract; a row without a match has nulls there.
     """
-    source = contract.sources[name]
+    source, columns = contract.sources[name], list(contract.expression_columns(name))
     typed = _with_types(_with_copies(landed, source, before), source, contract.timezone)
-    judged = _with_canonical(_with_source_flags(typed, source, source_rules), source)
+    joined = _with_lookups(typed, lookups)
+    judged = _with_canonical(_with_source_flags(joined, source, source_rules, columns), source, columns)
     broken = judged.withColumn("broken", F.concat("source_broken", _broken(canonical_rules), _too_early(source)))
     noted = broken.withColumn("noted", F.concat("source_noted", _noted(canonical_rules)))
     return _with_bucket(_with_flags(noted, source)).select(
@@ -92,15 +106,15 @@ def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
     """try_cast never fails a job: a value that does not fit is null here and named in `malformed`."""
     raw = {name: landed_column(name) for name in source.types}
     packed = landed.withColumn("raw_row", F.struct(*(F.col(one) for one in raw.values()), CORRUPT))
-    typed = packed.select(
+    typed = with_plain_values(packed, source).select(
         *_KEPT,
         *(
-            F.expr(_typed(column, source.types[name], timezone)).alias(typed_column(name))
+            F.expr(typed_value(column, source.types[name], timezone)).alias(typed_column(name))
             for name, column in raw.items()
         ),
     )
     bad = (
-        (f"bad_type.{name}", F.col("raw_row")[column].isNotNull() & quoted(typed_column(name)).isNull())
+        (f"bad_type.{name}", holds_value(F.col("raw_row")[column], source) & quoted(typed_column(name)).isNull())
         for name, column in raw.items()
         if source.types[name] != "text"
     )
@@ -108,11 +122,18 @@ def _with_types(landed: DataFrame, source: Source, timezone: str) -> DataFrame:
     return typed.withColumn("malformed", malformed)
 
 
+def _with_lookups(typed: DataFrame, lookups: Sequence[Lookup]) -> DataFrame:
+    for lookup in lookups:
+        same = [quoted(own) == quoted(key) for own, key in zip(lookup.on, lookup.key, strict=True)]
+        typed = typed.join(F.broadcast(lookup.rows), functools.reduce(Column.__and__, same), "left")
+    return typed
+
+
 def _is_misshapen() -> Column:
     return F.col(f"raw_row.{CORRUPT}").isNotNull()
 
 
-def _typed(column: str, kind: str, timezone: str) -> str:
+def typed_value(column: str, kind: str, timezone: str) -> str:
     """SQL of the typed value. A timestamp is local time; one that carries its zone is moved there first."""
     if kind != "timestamp":
         return f"try_cast(`{column}` AS {_SPARK_TYPES.get(kind, kind)})"
@@ -143,17 +164,15 @@ def _noted(rules: Sequence[RowRule]) -> Column:
     return _listed((rule.name, F.expr(rule.breaks)) for rule in rules if rule.severity is Severity.INFO)
 
 
-def _with_source_flags(typed: DataFrame, source: Source, rules: Sequence[RowRule]) -> DataFrame:
-    names = list(source.typed)
+def _with_source_flags(typed: DataFrame, source: Source, rules: Sequence[RowRule], names: list[str]) -> DataFrame:
     ignored = ((f"{_IGNORED}{rule.reason}", F.expr(expression_sql(rule.when, names))) for rule in source.ignore)
     return typed.withColumns(
         {"source_broken": _broken(rules), "source_noted": _noted(rules), "ignored": _listed(ignored)}
     )
 
 
-def _with_canonical(flagged: DataFrame, source: Source) -> DataFrame:
+def _with_canonical(flagged: DataFrame, source: Source, names: list[str]) -> DataFrame:
     """Canonical columns replace the typed ones, which move into a struct: `Quantity` and `quantity` would clash."""
-    names = list(source.typed)
     canonical = [
         F.expr(f"CAST({expression_sql(text, names)} AS STRING)").alias(column) if column == "customer_id"
         else F.expr(expression_sql(text, names)).alias(column)
@@ -170,9 +189,13 @@ def _packed(names: Collection[str], alias: str) -> Column:
 def _too_early(source: Source) -> Column:
     """A fact dated after its file's day waits; one dated too far ahead is an error of its clock.
 
-    Held against the file's day, not the day it became known: a file that comes late must be judged as on its day.
+    Held against the file's day, not the day it became known: a file that comes late must be judged as on its day. A
+    history has no such day but the one it goes through.
     """
-    days_ahead = F.datediff(F.to_date("event_ts"), F.col("slot"))
+    if source.role != "events":
+        return _listed([])
+    last = F.col("slot") if source.through is None else F.lit(source.through)
+    days_ahead = F.datediff(F.to_date("event_ts"), last)
     return _listed([("too_early", days_ahead > source.max_early_days)])
 
 
@@ -211,69 +234,6 @@ def without_spare_text(classified: DataFrame) -> DataFrame:
     """The same rows, their text kept only where it goes to quarantine: what is cached must be small."""
     is_held = F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED)
     return classified.withColumn("raw_row", F.when(is_held, F.col("raw_row")))
-
-
-def accepted_events(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
-    """The typed facts of a source, one signed row per accepted raw row. Measures are integers of their scale."""
-    columns = contract.sources[name].columns
-    facts = classified.filter(F.col("bucket") == Bucket.ACCEPTED).select(
-        "delivery_id", "slot", "row_hash", "known_date", "canonical.*"
-    )
-    activity = F.coalesce(F.expr(expression_sql(contract.churn.activity, list(columns))), F.lit(False))
-    local = F.col("event_ts").cast("timestamp_ntz")
-    text = sorted({*contract.features.distinct, *(by.column for by in contract.features.by)})
-    return facts.select(
-        F.lit(name).alias("source"),
-        "customer_id",
-        F.to_utc_timestamp(local.cast("timestamp"), contract.timezone).alias("event_ts"),
-        F.to_date(local).alias("event_date"),
-        *(
-            _minor_units(one.name, one.scale, present=one.name in columns).alias(one.name)
-            for one in contract.features.measures
-        ),
-        *(
-            (F.col(column).cast("string") if column in columns else F.lit(None).cast("string")).alias(column)
-            for column in text
-        ),
-        activity.alias("is_activity"),
-        F.lit(1).alias("sign"),
-        "known_date",
-        "delivery_id",
-        "slot",
-        "row_hash",
-        F.lit(contract.typed_digest(name)).alias("typed_digest"),
-        F.date_format("known_date", "yyyy-MM").alias("known_month"),
-        (F.to_date(local) != F.col("known_date")).alias("off_day"),
-    )
-
-
-def _minor_units(measure: str, scale: int, *, present: bool) -> Column:
-    """HALF_UP to `scale` decimals, once per row, then an exact integer.
-
-    Rounded again after the product: in binary 0.29 * 100 is below 29, and a cast would cut it.
-    """
-    if not present:
-        return F.lit(None).cast("bigint")
-    return F.expr(f"try_cast(round(round(`{measure}`, {scale}) * {10**scale}) AS BIGINT)")
-
-
-def named_customers(classified: DataFrame, name: str) -> DataFrame:
-    """Who appears: source, customer_id, usable_from, known_date, delivery_id of every row whose customer can be read.
-
-    A row set aside for another column still tells that its customer exists; a row with a bad id does not.
-    """
-    bad_id = F.exists("reasons", lambda reason: reason.startswith(f"{CANONICAL_SUITE}.customer_id."))
-    told = (
-        F.col("bucket").isin(Bucket.ACCEPTED, Bucket.QUARANTINED) & ~bad_id & F.col("canonical.customer_id").isNotNull()
-    )
-    event_date = F.to_date(F.col("canonical.event_ts").cast("timestamp_ntz"))
-    return classified.filter(told).select(
-        F.lit(name).alias("source"),
-        "canonical.customer_id",
-        F.greatest("known_date", event_date).alias("usable_from"),  # greatest() passes over a null date
-        "known_date",
-        "delivery_id",
-    )
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,10 @@ from jobs.features import features_at
 from jobs.lake import Lake
 from jobs.population import population_at
 from jobs.quality import audit
+from jobs.tiles import TILE_TABLES
 
-TILE_TABLES = ("daily_activity", "daily_values", "known_customers")
+# Tables of facts that features and populations read as they are, where a contract has a source of their role.
+STATE_TABLES = ("subscriptions", "attributes", "outcomes_told")
 
 
 def tile_versions(lake: Lake) -> dict[str, int]:
@@ -23,7 +25,7 @@ def tile_versions(lake: Lake) -> dict[str, int]:
     Raises:
         DataRefusedError: Nothing was ever taken in.
     """
-    versions = {name: lake.version(name) for name in TILE_TABLES}
+    versions = {name: lake.version(name) for name in (*TILE_TABLES, *STATE_TABLES)}
     if versions["known_customers"] is None:
         raise DataRefusedError(
             "the lake holds no customer yet", next_step="check that deliveries lie where the contract says"
@@ -32,8 +34,8 @@ def tile_versions(lake: Lake) -> dict[str, int]:
 
 
 def read_tiles(lake: Lake, versions: dict[str, int]) -> Tiles:
-    """The tile tables at pinned versions."""
-    return Tiles(*(lake.read(name, versions[name]) for name in TILE_TABLES))
+    """The tables at pinned versions; those that no source of the contract fills are left out."""
+    return Tiles(**{name: lake.read(name, version) for name, version in versions.items()})
 
 
 def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
@@ -69,7 +71,7 @@ def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
     if not eligible:
         raise DataRefusedError(
             f"{day}: none of {population.rows} known customers is eligible (excluded: {reasons})",
-            next_step="check [churn] activity and active_within_days against the data",
+            next_step="check [churn] in the contract against the data",
         )
     stage.say("checking population and features")
     audit(app, run.run_id, "population", people)

@@ -8,6 +8,7 @@ from pyspark.sql import functions as F
 from churnlake.contract.schema import FeatureRules
 from churnlake.features import tile_columns
 
+TILE_TABLES = ("daily_activity", "daily_values", "known_customers")
 TILE_KEYS = ("source", "customer_id", "event_date", "known_date", "delivery_id")
 
 

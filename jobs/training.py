@@ -13,6 +13,7 @@ from pyspark.sql import functions as F
 from churnlake import calendar
 from churnlake.calendar import DayRange, Schedule
 from churnlake.contract import Contract, load_contract
+from churnlake.due import complete_through, due_slots, training_schedule
 from churnlake.errors import ModelRefusedError
 from churnlake.features import build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
@@ -100,7 +101,7 @@ def settled_slots(contract: Contract, deliveries: Sequence[Delivery], as_of: dat
         for one in taken_files(deliveries):
             if one.source == name:
                 came[one.slot] = min(one.known_date, came.get(one.slot, one.known_date))
-        for slot in calendar.due_slots(DayRange(contract.calendar.starts_on, as_of), source.closed.covers):
+        for slot in due_slots(contract, name, DayRange(contract.calendar.starts_on, as_of)):
             on = calendar.settled_on(came.get(slot), slot, source.max_late_days)
             settled[slot] = max(on, settled.get(slot, on))
     return settled
@@ -112,12 +113,11 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     Raises:
         ModelRefusedError: There is no test cutoff or no training cutoff yet; says when there will be.
     """
-    churn, rules = contract.churn, contract.training
-    complete = calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= as_of, as_of)
-    first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
-    spacing = rules.cutoff_spacing_days or calendar.cutoff_spacing(churn.horizon_days)
-    schedule = calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
+    churn = contract.churn
+    complete = complete_through(contract, settled, as_of)
+    schedule = training_schedule(contract, complete)
     if not schedule.train or not schedule.test:
+        first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
         enough = calendar.matures_on(calendar.matures_on(first, churn.maturity_days), churn.maturity_days)
         raise ModelRefusedError(
             f"not enough history to train: data are complete through {complete}, the first model needs {enough}",

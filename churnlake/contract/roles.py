@@ -103,7 +103,7 @@ def _delivery(place: str, source: Keys) -> Iterator[str]:
     for key in strangers:
         if key in source:
             yield f"{place}.{key}: means nothing for a {delivery} delivery; leave it out"
-    if delivery == "history" and "through" not in source:
+    if delivery == "history" and source.get("role") != "lookup" and "through" not in source:
         yield f"{place}.through: is missing; give the last day that the history covers, such as '2011-12-09'"
     if source.get("role") == "lookup" and delivery == "daily":
         yield f"{place}.delivery: must be 'history' for a lookup; got 'daily'"

@@ -9,10 +9,19 @@ from zoneinfo import available_timezones
 
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 
+from churnlake.contract.expressions import nearest
+from churnlake.contract.roles import brought_column
 from churnlake.contract.source import Source
 from churnlake.contract.values import CURRENCY, RESERVED_VALUES, Day, Days, LocalTime, Name, Part, SomeDays, Whole
 
+NUMERIC = ("int", "bigint", "double", "decimal")
 DEFAULT_BANDS = {"high": 0.10, "medium": 0.30}
+
+# Keys of a source that decide what its typed rows hold.
+_TYPING = (
+    "role", "delivery", "through", "assumed_lag_days", "columns", "types", "ignore", "duplicates", "decimal",
+    "null_marks", "lookups",
+)  # fmt: skip
 
 
 class Head(Part):
@@ -28,7 +37,8 @@ class Head(Part):
     @classmethod
     def _is_known_zone(cls, zone: str) -> str:
         if zone not in available_timezones():
-            raise ValueError(f"unknown time zone {zone!r}; use a name such as 'Europe/London' or 'UTC'")
+            close = nearest(zone, available_timezones())
+            raise ValueError(f"unknown time zone {zone!r}{close}; use a name such as 'Europe/London' or 'UTC'")
         return zone
 
 
@@ -224,9 +234,33 @@ class Contract(Part):
         """sha256 of all parsed keys: comments and layout do not count."""
         return _digest(self.model_dump(mode="json"))
 
+    def expression_columns(self, source: str) -> dict[str, str]:
+        """Type of each column that a source's expressions may use: its own, and those its lookups bring."""
+        brought = {
+            brought_column(lookup, column): kind
+            for lookup in self.sources[source].lookups
+            for column, kind in self.sources[lookup].types.items()
+        }
+        return self.sources[source].typed | brought
+
+    @property
+    def attributes(self) -> dict[str, Literal["number", "category"]]:
+        """What is known of customers: canonical columns of all sources of that role, and whether each is a number.
+
+        A number is a column of a numeric type taken as it is, and what is named as a measure; all else is a category.
+        """
+        measures = {measure.name for measure in self.features.measures}
+        found: dict[str, Literal["number", "category"]] = {}
+        for source in self.sources.values():
+            for column, text in source.columns.items() if source.role == "customers" else ():
+                is_number = column in measures or source.typed.get(text.strip("` "), "text").startswith(NUMERIC)
+                found.setdefault(column, "number" if is_number else "category")
+        found.pop("customer_id", None)
+        return found
+
     def typed_digest(self, source: str) -> str:
         """sha256 of what gives the typed rows of a source their meaning."""
-        rules = self.sources[source].model_dump(mode="json", include={"columns", "types", "ignore", "duplicates"})
+        rules = self.sources[source].model_dump(mode="json", include=set(_TYPING))
         return _digest(
             {
                 "source": rules,

@@ -60,7 +60,25 @@ class DriftRules(Part):
 
 
 # What cannot differ in a format needs no rule there.
-DRIFT_WITHOUT_MEANING = {"csv": ("retyped",), "json": ("reordered",), "parquet": ("reordered", "bom")}
+DRIFT_WITHOUT_MEANING = {
+    "csv": ("retyped",),
+    "text": ("reordered", "extra", "case", "blanks", "missing", "retyped"),
+    "json": ("reordered",),
+    "parquet": ("reordered", "bom"),
+}
+# How a file is written, by the formats that a key means something for; every other key is for all.
+WRITTEN_IN = {
+    "separator": ("csv",),
+    "quote": ("csv",),
+    "header": ("csv",),
+    "pattern": ("text",),
+    "header_lines": ("text",),
+    "encoding": ("csv", "text"),
+    "decimal": ("csv", "text"),
+    "null_marks": ("csv", "text"),
+}
+LONGEST_PATTERN = 2_000
+"""Characters of a text's pattern: far beyond any that a person could still read."""
 
 
 class ReadyRules(Part):
@@ -92,8 +110,15 @@ class Source(Part):
     path: str
     through: Day | None = None
     assumed_lag_days: Days = 0
-    format: Literal["csv", "json", "parquet"] = "csv"
+    format: Literal["csv", "text", "json", "parquet"] = "csv"
     separator: str = ","
+    quote: str = '"'
+    header: Annotated[bool, Field(strict=True)] = True
+    pattern: Annotated[str, Field(min_length=1, max_length=LONGEST_PATTERN)] | None = None
+    header_lines: Annotated[Whole, Field(ge=0, le=1_000)] = 0
+    encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = "utf-8"
+    decimal: Literal[".", ","] = "."
+    null_marks: Annotated[tuple[str, ...], Field(max_length=20)] = ()
     ready: Annotated[ReadyRules, BeforeValidator(_as_ready)] = ReadyRules()
     drift: DriftRules = DriftRules()
     gates: GateRules = GateRules()
@@ -138,12 +163,34 @@ class Source(Part):
             raise ValueError(f"must be one character, no quote, backslash or line end; got {separator!r}")
         return separator
 
+    @field_validator("quote")
+    @classmethod
+    def _is_a_sign(cls, quote: str) -> str:
+        if quote and (len(quote) > 1 or quote.isalnum() or quote.isspace() or not quote.isprintable() or quote == "\\"):
+            raise ValueError(
+                "must be one sign such as '\"' or \"'\", or empty for none; no letter, digit, blank or backslash; "
+                f"got {quote!r}"
+            )
+        return quote
+
+    @field_validator("null_marks")
+    @classmethod
+    def _are_marks(cls, marks: tuple[str, ...]) -> tuple[str, ...]:
+        if "" in marks:
+            raise ValueError("must not hold an empty text: that is always null; leave it out")
+        if len(set(marks)) < len(marks):
+            raise ValueError(f"must name each mark once; got {list(marks)}")
+        return marks
+
     @field_validator("types")
     @classmethod
     def _are_distinct(cls, types: dict[str, str], others: ValidationInfo) -> dict[str, str]:
         nested = [name for name in types if "." in name]
-        if nested and others.data.get("format") == "csv":
-            raise ValueError(f"{nested[0]!r} is a nested field, which only json and parquet have; csv has plain names")
+        plain = others.data.get("format")
+        if nested and plain in ("csv", "text"):
+            raise ValueError(
+                f"{nested[0]!r} is a nested field, which only json and parquet have; {plain} has plain names"
+            )
         for name in nested:
             parents = [parent for parent in types if name.lower().startswith(f"{parent.lower()}.")]
             if parents:

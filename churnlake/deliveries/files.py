@@ -20,7 +20,10 @@ _NANOSECONDS = 1_000_000_000
 
 @dataclass(frozen=True)
 class File:
-    """A file that fits a source's path. `path` is relative to the contract's folder; `slot` is the date in it."""
+    """A file that fits a source's path. `path` is relative to the contract's folder.
+
+    `slot` is the date in it; of a history, which has none, the first day of the contract's data.
+    """
 
     source: str
     path: str
@@ -35,13 +38,16 @@ def find_files(contract: Contract, name: str) -> tuple[File, ...]:
             slot; all are named.
     """
     problems: list[tuple[str, str]] = []
-    by_slot: dict[date, File] = {}
+    by_slot: dict[date | str, File] = {}
+    is_history = contract.sources[name].delivery == "history"
     for relative, text in _matches(contract, contract.sources[name]):
-        slot = _slot(text)
+        slot = contract.calendar.starts_on if is_history else _slot(text)
         if not relative.isprintable():
             problems.append((f"{relative!a}: has characters that cannot be seen in its name", "rename it"))
         elif slot is None:
             problems.append((f"{relative}: {text} is no date", "name the file after the day it is for"))
+        elif is_history:
+            by_slot[relative] = File(name, relative, slot)
         elif slot in by_slot:
             problems.append((f"{relative} and {by_slot[slot].path} are both for {slot}", "keep one of them"))
         else:
@@ -49,11 +55,11 @@ def find_files(contract: Contract, name: str) -> tuple[File, ...]:
     if problems:
         steps = dict.fromkeys(step for _, step in problems)
         raise DataRefusedError("\n".join(problem for problem, _ in problems), next_step="; ".join(steps))
-    return tuple(by_slot[slot] for slot in sorted(by_slot))
+    return tuple(sorted(by_slot.values(), key=lambda file: (file.slot, file.path)))
 
 
 def _matches(contract: Contract, source: Source) -> Iterator[tuple[str, str]]:
-    """Paths that fit the source's, and the date in them."""
+    """Paths that fit the source's, and the date in them; empty where it names none."""
     pattern = slot_pattern(source)
     # A date beside a * would make a **, which means any number of folders.
     wanted = re.sub(r"\*+", "*", source.path.format(business_date="*"))
@@ -62,7 +68,7 @@ def _matches(contract: Contract, source: Source) -> Iterator[tuple[str, str]]:
         match = pattern.fullmatch(relative)
         is_marker = source.ready.stable_seconds is None and path.name.endswith(MARKER)
         if match and not is_marker and not _HIDDEN.fullmatch(path.name) and path.is_file():
-            yield relative, match["business_date"]
+            yield relative, match.groupdict().get("business_date", "")
 
 
 def _slot(text: str) -> date | None:

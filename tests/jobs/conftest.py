@@ -1,5 +1,6 @@
 """Fixtures of the Spark jobs' tests."""
 
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -64,6 +65,47 @@ by = [{ column = "event_type", values = ["purchase", "cancellation"] }]
 max_cutoffs = 6
 """
 
+CLUB = """
+[contract]
+name = "club"
+timezone = "Europe/London"
+currency = "GBP"
+unit = "member"
+
+[calendar]
+starts_on = "2026-01-01"
+clock = "replay"
+
+[sources.memberships]
+role = "subscriptions"
+delivery = "history"
+path = "memberships*.csv"
+through = "2026-12-31"
+ready = { stable_seconds = 0 }
+
+[sources.memberships.types]
+member = "text"
+joined = "date"
+left_on = "date"
+paid_to = "date"
+plan = "text"
+fee = "decimal(8,2)"
+
+[sources.memberships.columns]
+customer_id = "member"
+started_on = "joined"
+ended_on = "left_on"
+completes_on = "paid_to"
+plan = "plan"
+price = "fee"
+
+[churn]
+definition = "cancellation"
+horizon_days = 30
+settle_days = 0
+grace_days = 3
+"""
+
 MakeContract = Callable[..., Contract]
 
 
@@ -85,14 +127,19 @@ def lane(lake: Path) -> Iterator[Lane]:
 @pytest.fixture(scope="session")
 def make_contract() -> MakeContract:
     """Writes the shop's contract into a folder and loads it; each (old, new) pair replaces a piece of its text."""
+    return functools.partial(_write, SHOP)
 
-    def make(folder: Path, *changes: tuple[str, str]) -> Contract:
-        text = SHOP
-        for old, new in changes:
-            assert old in text, f"{old!r} is not in the shop's contract"
-            text = text.replace(old, new)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "contract.toml").write_text(text)
-        return load_contract(folder / "contract.toml")
 
-    return make
+@pytest.fixture(scope="session")
+def make_club() -> MakeContract:
+    """Writes the club's contract into a folder and loads it, as `make_contract` does the shop's."""
+    return functools.partial(_write, CLUB)
+
+
+def _write(text: str, folder: Path, *changes: tuple[str, str]) -> Contract:
+    for old, new in changes:
+        assert old in text, f"{old!r} is not in the contract"
+        text = text.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "contract.toml").write_text(text)
+    return load_contract(folder / "contract.toml")

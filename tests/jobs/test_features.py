@@ -4,11 +4,13 @@ import math
 import random
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 import pytest
 from pyspark.sql import DataFrame, SparkSession
 
@@ -23,11 +25,13 @@ FACTS = (
     "source STRING, customer_id STRING, event_date DATE, known_date DATE, amount BIGINT, product STRING, "
     "event_type STRING, sign INT, quantity BIGINT, is_activity BOOLEAN, delivery_id STRING"
 )
-CUTOFF = date(2026, 3, 31)  # history_days 90: every window is held
+STARTS_ON = date(2028, 1, 2)
+CUTOFF = date(2028, 3, 31)  # history_days 90: every window is held; its span goes over a leap day
 WINDOWS = (7, 30)
 SPAN = 60
 MakeContract = Callable[..., Contract]
-Numbers = dict[tuple[date, str], dict[str, float | None]]
+Value = float | str | None
+Numbers = dict[tuple[date, str], dict[str, Value]]
 
 
 class Fact(NamedTuple):
@@ -53,6 +57,12 @@ class Fact(NamedTuple):
     @property
     def is_activity(self) -> bool:
         return self.event_type == "purchase" and (self.amount or 0) > 0
+
+
+@pytest.fixture(scope="session")
+def make_contract(make_contract: MakeContract) -> MakeContract:
+    """The shop of all jobs' tests, opened two months before a leap day."""
+    return lambda folder, *changes: make_contract(folder, ("2026-01-01", f"{STARTS_ON}"), *changes)
 
 
 @pytest.fixture
@@ -100,6 +110,11 @@ CASES = (
     # Activity days 20, 10, 8 (twice) and 2 days ago: gaps of 10, 2 and 6 days.
     Fact("rhythmic", 20), Fact("rhythmic", 10), Fact("rhythmic", 8), Fact("rhythmic", 8), Fact("rhythmic", 2),
     Fact("once", 3),
+    # On the last day two values are as frequent as each other, and a third is not named; before it one prevails.
+    Fact("tied", 4, event_type="gift"), Fact("tied", 5), Fact("tied", 5, event_type="cancellation"),
+    Fact("prevailing", 4, event_type="cancellation"), Fact("prevailing", 4, event_type="cancellation"),
+    Fact("prevailing", 4), Fact("prevailing", 3), Fact("prevailing", 3, 2, sign=-1),
+    Fact("returning", 1), Fact("returning", 20, event_type="cancellation", amount=-300),
     Fact("paced", 1), Fact("paced", 2), Fact("paced", 20),
     # One row bought and one gift withdrawn: no row in all, so there is nothing to divide by.
     Fact("even", 29), Fact("even", 5, event_type="gift", sign=-1),
@@ -124,7 +139,7 @@ types = { who = "text", at = "timestamp" }
 columns = { customer_id = "who", event_ts = "at", event_type = "'purchase'", amount = "1.00" }
 
 [churn]"""
-HELD_29, HELD_30 = date(2026, 1, 29), date(2026, 1, 30)
+HELD_29, HELD_30 = date(2028, 1, 30), date(2028, 1, 31)
 
 
 @pytest.fixture(scope="module")
@@ -192,6 +207,31 @@ def test_a_share_is_of_all_rows(cases: Cases) -> None:
     """One cancellation among four rows is a quarter; a kind the contract does not name counts among all rows only."""
     names = ("cancellation_share_30d", "purchase_share_30d", "cancellation_count_30d", "amount_sum_30d")
     assert chosen(cases[CUTOFF, "sharing"], *names) == [0.25, 0.5, 1.0, 200.0]
+
+
+def test_a_mean_is_of_a_row_or_of_an_active_day(cases: Cases) -> None:
+    """330 of five rows on four active days; where no row or no active day is left, there is nothing to divide by."""
+    names = ("amount_mean_30d", "amount_day_mean_30d", "quantity_mean_7d")
+    assert chosen(cases[CUTOFF, "edges"], *names) == [330 / 5, 330 / 4, 1.0]
+    assert chosen(cases[CUTOFF, "even"], *names) == [None, 100.0, None]
+
+
+def test_a_pace_of_money_needs_money_in_the_long_window(cases: Cases) -> None:
+    """100 in the last week against 100 - 300 in the month: no pace can be told of a sum that is not positive."""
+    names = ("amount_sum_pace_7d_over_30d", "quantity_sum_pace_7d_over_30d")
+    assert chosen(cases[CUTOFF, "returning"], *names) == [None, pytest.approx((1 / 7) / (2 / 30))]
+
+
+def test_the_last_value_is_the_prevailing_named_one_of_its_day(cases: Cases) -> None:
+    """Ties take the value the contract names first; a day of other values is passed over, a withdrawn row is gone."""
+    found = {who: cases[CUTOFF, who]["orders_event_type_last"] for who in ("tied", "prevailing", "tenured", "once")}
+    assert found == {
+        "tied": "purchase",
+        "prevailing": "cancellation",
+        "tenured": "cancellation",
+        "once": "purchase",
+    }
+    assert cases[HELD_29, "early bird"]["orders_event_type_last"] == "purchase"
 
 
 def test_a_correction_takes_back_the_whole_fact(cases: Cases) -> None:
@@ -273,7 +313,8 @@ def test_every_known_customer_is_eligible_or_excluded_with_a_reason(
 
 # ---- the oracle -----------------------------------------------------------------------------------------------------
 
-CUTOFFS = [CUTOFF - timedelta(days=back) for back in (85, 62, 61, 40, 31, 30, 14, 1, 0)]
+# The last days of January, February (a leap day) and March, and days beside them.
+CUTOFFS = [CUTOFF - timedelta(days=back) for back in (85, 62, 61, 60, 40, 31, 30, 14, 0)]
 
 
 def random_facts(seed: int, customers: int = 80) -> list[Fact]:
@@ -293,7 +334,7 @@ def random_facts(seed: int, customers: int = 80) -> list[Fact]:
     return facts
 
 
-def expected_features(facts: Iterable[Fact], cutoff: date) -> dict[str, dict[str, float | None]]:
+def expected_features(facts: Iterable[Fact], cutoff: date) -> dict[str, dict[str, Any]]:
     """The features of every eligible customer at one cutoff, worked out fact by fact."""
     by_customer: dict[str, list[Fact]] = defaultdict(list)
     for fact in facts:
@@ -315,12 +356,12 @@ def _net_days(facts: list[Fact], counts: Callable[[Fact], bool]) -> list[date]:
     return sorted(day for day, total in net.items() if total > 0)
 
 
-def _features(held: list[Fact], active: list[date], cutoff: date) -> dict[str, float | None]:
-    history = (cutoff - date(2026, 1, 1)).days + 1
+def _features(held: list[Fact], active: list[date], cutoff: date) -> dict[str, Any]:
+    history = (cutoff - STARTS_ON).days + 1
     gaps = [(after - before).days for before, after in pairwise(active)]
     mean = sum(gaps) / len(gaps) if gaps else None
     since = (cutoff - active[-1]).days
-    found: dict[str, float | None] = {
+    found: dict[str, Any] = {
         "history_days": history,
         "orders_activity_days_since_last": since,
         "orders_tenure_days": (cutoff - active[0]).days,
@@ -336,6 +377,7 @@ def _features(held: list[Fact], active: list[date], cutoff: date) -> dict[str, f
     for kind in ("purchase", "cancellation"):
         days = _net_days(held, lambda fact, kind=kind: fact.event_type == kind)  # type: ignore[misc]
         found[f"orders_{kind}_days_since_last"] = (cutoff - days[-1]).days if days else None
+    found["orders_event_type_last"] = _last_kind(held)
     for window in WINDOWS:
         inside = [fact for fact in held if (cutoff - fact.event_date).days < window]
         sums = {
@@ -348,11 +390,28 @@ def _features(held: list[Fact], active: list[date], cutoff: date) -> dict[str, f
             "product_distinct": sum((cutoff - day).days < window for day in _last_live(held)),
         }
         found |= {f"orders_{name}_{window}d": value if history >= window else None for name, value in sums.items()}
-    for what in ("activity_days", "rows_count"):
+    for what in ("activity_days", "rows_count", "amount_sum", "quantity_sum"):
         found[f"orders_{what}_pace_7d_over_30d"] = _over(found, f"{what}_7d", f"{what}_30d", 30 / 7)
+    for window in WINDOWS:
+        for measure in ("amount", "quantity"):
+            for mean, each in (("mean", "rows_count"), ("day_mean", "activity_days")):
+                total, count = f"{measure}_sum_{window}d", f"{each}_{window}d"
+                found[f"orders_{measure}_{mean}_{window}d"] = _over(found, total, count, 1)
     for kind in ("purchase", "cancellation"):
         found[f"orders_{kind}_share_30d"] = _over(found, f"{kind}_count_30d", "rows_count_30d", 1)
     return found
+
+
+def _last_kind(held: list[Fact]) -> str | None:
+    net: dict[date, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for fact in held:
+        if fact.event_type in ("purchase", "cancellation"):
+            net[fact.event_date][fact.event_type] += fact.sign
+    for day in sorted(net, reverse=True):
+        most = max(net[day].values())
+        if most > 0:
+            return next(kind for kind in ("purchase", "cancellation") if net[day][kind] == most)
+    return None
 
 
 def _last_live(held: list[Fact]) -> list[date]:
@@ -361,9 +420,9 @@ def _last_live(held: list[Fact]) -> list[date]:
     return [days[-1] for days in live if days]
 
 
-def _over(found: dict[str, float | None], one: str, other: str, factor: float) -> float | None:
+def _over(found: dict[str, Any], one: str, other: str, factor: float) -> float | None:
     part, whole = found[f"orders_{one}"], found[f"orders_{other}"]
-    return None if part is None or not whole else part / whole * factor
+    return None if part is None or whole is None or whole <= 0 else part / whole * factor
 
 
 @pytest.fixture(scope="module")
@@ -395,9 +454,9 @@ def test_features_of_many_cutoffs_are_those_of_an_oracle(random_shop: tuple[Cont
     assert differing == []
 
 
-def _same(one: float | None, other: float | None) -> bool:
-    if one is None or other is None:
-        return one is other
+def _same(one: Any, other: Any) -> bool:
+    if one is None or other is None or isinstance(other, str):
+        return bool(one == other)
     return math.isclose(one, other, rel_tol=1e-9, abs_tol=1e-6)
 
 
@@ -406,7 +465,7 @@ def test_one_cutoff_alone_gives_what_many_give(random_shop: tuple[Contract, list
     contract, _, held = random_shop
     catalogue = build_catalogue(contract)
     together = numbers(features_at(held, contract, catalogue, CUTOFFS))
-    for cutoff in (CUTOFFS[5], CUTOFFS[-1]):
+    for cutoff in CUTOFFS[4:]:
         alone = numbers(features_at(held, contract, catalogue, [cutoff]))
         assert alone == {key: one for key, one in together.items() if key[0] == cutoff}
 
@@ -432,6 +491,297 @@ def test_p10_facts_not_known_by_a_cutoff_change_nothing_of_it(
     assert after == before
 
 
-def test_every_way_of_computing_a_feature_is_used(shop: Contract) -> None:
-    """The shop of these tests has a feature of every aggregate, so the oracle covers them all."""
-    assert {feature.aggregate for feature in build_catalogue(shop)} == set(Aggregate)
+# ---- subscriptions, attributes and peers ----------------------------------------------------------------------------
+
+CLUB = """
+[sources.memberships]
+role = "subscriptions"
+path = "memberships/{business_date}.csv"
+[sources.memberships.types]
+who = "text"
+begun = "date"
+left = "date"
+until = "date"
+paid_to = "date"
+level = "text"
+fee = "decimal(8,2)"
+[sources.memberships.columns]
+customer_id = "who"
+started_on = "begun"
+ended_on = "left"
+completes_on = "until"
+renews_on = "paid_to"
+plan = "level"
+price = "fee"
+
+[sources.members]
+role = "customers"
+path = "members/{business_date}.csv"
+types = { who = "text", town = "text", age = "int", gender = "text" }
+columns = { customer_id = "who", town = "town", age = "age", gender = "gender" }
+
+[churn]"""
+PEERS = ("windows_days = [7, 30]", 'windows_days = [7, 30]\nprotected = ["gender"]\npeer_group = ["town"]')
+STATES = (
+    "source STRING, customer_id STRING, started_on DATE, ended_on DATE, completes_on DATE, renews_on DATE, "
+    "plan STRING, price BIGINT, sign INT, known_date DATE, slot DATE"
+)
+PROFILES = (
+    "source STRING, customer_id STRING, town STRING, age DOUBLE, gender STRING, sign INT, known_date DATE, slot DATE"
+)
+OF_LIVES = ("tenure_days", "plan", "price", "days_to_renewal", "days_to_completion", "earlier_lives", "days_since_end")
+
+
+def ago(days: int | None) -> date | None:
+    """The date so many days before the cutoff."""
+    return None if days is None else CUTOFF - timedelta(days=days)
+
+
+class State(NamedTuple):
+    """A signed state of a subscription; days count back from the cutoff."""
+
+    customer: str
+    started: int
+    ended: int | None = None
+    plan: str | None = "gold"
+    price: int | None = 1999
+    renews: int | None = None
+    completes: int | None = None
+    known: int | None = None  # on its start when not given
+    sign: int = 1
+
+
+class Profile(NamedTuple):
+    """A signed state of a customer's attributes, known so many days before the cutoff."""
+
+    customer: str
+    town: str | None
+    age: float | None = 40.0
+    known: int = 80
+    sign: int = 1
+
+
+def club_tiles(
+    spark: SparkSession, contract: Contract, facts: Sequence[Fact], states: Sequence[State], profiles: Sequence[Profile]
+) -> Tiles:
+    """The tiles of these facts, beside the states of subscriptions and attributes."""
+    subscriptions = [
+        (
+            "memberships", one.customer, ago(one.started), ago(one.ended), ago(one.completes), ago(one.renews),
+            one.plan, one.price, one.sign, known, known,
+        )
+        for one in states
+        for known in [ago(one.started if one.known is None else one.known)]
+    ]  # fmt: skip
+    attributes = [
+        ("members", one.customer, one.town, one.age, "f", one.sign, ago(one.known), ago(one.known)) for one in profiles
+    ]
+    return replace(
+        tiles_of(spark, contract, facts),
+        subscriptions=spark.createDataFrame(subscriptions, STATES).localCheckpoint(),
+        attributes=spark.createDataFrame(attributes, PROFILES).localCheckpoint(),
+    )
+
+
+def test_a_subscription_is_told_as_known_at_the_cutoff(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """Age and what is left in a life, days since the end after it; an end on the cutoff is an end; plan and price stay.
+
+    Who has no subscription, or one that has not begun, has nothing to tell: null, not zero.
+    """
+    contract = make_contract(tmp_path / "club", ("\n[churn]", CLUB))
+    states = [
+        State("member", 40, renews=-10, completes=-300),
+        State("without plan", 0, plan=None, price=None, renews=2),
+        State("back", 100, 60, plan="silver"), State("back", 20),
+        State("leaving", 40, -3),
+        State("left", 40, 5), State("left today", 40, 0),
+        State("completed", 40, completes=2),
+        State("known tomorrow", 40, known=-1), State("begins tomorrow", -1, known=3),
+        State("withdrawn", 40), State("withdrawn", 40, known=7, sign=-1),
+    ]  # fmt: skip
+    told = {
+        "member": [40.0, "gold", 1999.0, 10.0, 300.0, 0.0, None],
+        "without plan": [0.0, None, None, -2.0, None, 0.0, None],
+        "back": [20.0, "gold", 1999.0, None, None, 1.0, None],
+        "leaving": [40.0, "gold", 1999.0, None, None, 0.0, None],
+        "left": [None, "gold", 1999.0, None, None, 0.0, 5.0],
+        "left today": [None, "gold", 1999.0, None, None, 0.0, 0.0],
+        "completed": [None, "gold", 1999.0, None, None, 0.0, 2.0],
+        **dict.fromkeys(("known tomorrow", "begins tomorrow", "withdrawn", "stranger"), [None] * 7),
+    }
+    held = club_tiles(spark, contract, [Fact(who, 1) for who in told], states, [Profile("member", "Ulm")])
+    found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
+    assert {who: [found[CUTOFF, who][f"memberships_{name}"] for name in OF_LIVES] for who in told} == told
+
+
+def test_attributes_are_those_known_at_the_cutoff_without_protected_ones(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """The newest state known counts, a null in it too; of whom nothing is known, nothing is told."""
+    contract = make_contract(tmp_path / "club", ("\n[churn]", CLUB), PEERS)
+    profiles = [
+        Profile("moved", "Ulm", 40.0), Profile("moved", "Bonn", 41.0, known=0), Profile("moved", "Rome", 42.0, known=-1),
+        Profile("gone silent", "Ulm"), Profile("gone silent", None, None, known=3),
+    ]  # fmt: skip
+    facts = [Fact(who, 1) for who in ("moved", "gone silent", "stranger")]
+    held = club_tiles(spark, contract, facts, [State("moved", 1)], profiles)
+    found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
+    assert {who: (one["members_town"], one["members_age"]) for (_, who), one in found.items()} == {
+        "moved": ("Bonn", 41.0),
+        "gone silent": (None, None),
+        "stranger": (None, None),
+    }
+    assert not [name for one in found.values() for name in one if "gender" in name]
+
+
+def test_a_place_is_among_eligible_peers_of_the_same_date(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """Ties share a place, one alone is in the middle, no value no place; who is not scored is nobody's peer."""
+    contract = make_contract(
+        tmp_path / "club", ("\n[churn]", CLUB.replace("[churn]", SECOND_SOURCE.strip("\n"))), PEERS
+    )
+    paid = {"low": 100, "same": 200, "as much": 200, "high": 400, "elsewhere": 900, "no town": 5, "no town either": 7}
+    facts = [Fact(who, 1, amount=amount) for who, amount in paid.items()]
+    facts += [Fact("inactive", 40), Fact("low", 2, source="visits", event_type="gift")]
+    profiles = [Profile(who, "Ulm") for who in ("low", "same", "as much", "high", "inactive")]
+    profiles += [Profile("elsewhere", "Bonn"), Profile("no town", None)]
+    held = club_tiles(spark, contract, facts, [State("low", 1)], profiles)
+    found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
+    assert {who: one["orders_amount_sum_30d_in_group"] for (_, who), one in found.items()} == {
+        "low": 1 / 8,
+        "same": 4 / 8,
+        "as much": 4 / 8,
+        "high": 7 / 8,
+        "elsewhere": 1 / 2,
+        "no town": 1 / 4,
+        "no town either": 3 / 4,
+    }
+    assert {
+        who: one["visits_rows_count_30d_in_group"] for (_, who), one in found.items() if who in ("low", "high")
+    } == {
+        "low": 0.5,
+        "high": None,
+    }
+
+
+def random_club(seed: int) -> tuple[list[Fact], list[State], list[Profile]]:
+    """The random shop's facts, with lives one after the other and attributes that change and are taken back."""
+    generator = random.Random(seed)  # noqa: S311 - made-up data
+    facts = random_facts(seed)
+    states, profiles = [], []
+    for customer in sorted({fact.customer for fact in facts}):
+        day = generator.randrange(60, 120)
+        for _ in range(generator.randrange(4)):
+            known, ended = day - generator.randrange(3), day - generator.randrange(1, 40)
+            opened = State(
+                customer, day, None, generator.choice(["gold", "silver", None]), generator.choice([500, 900, None]),
+                renews=day - 30, completes=generator.choice([None, day - 25]), known=known,
+            )  # fmt: skip
+            told = min(known, ended - generator.choice([-5, 0, 3]))
+            states += [opened, opened._replace(known=told, sign=-1), opened._replace(known=told, ended=ended)]
+            day = ended - generator.randrange(4, 20)
+        for _ in range(generator.randrange(4)):
+            profile = Profile(customer, generator.choice(["Ulm", "Bonn", None]), generator.choice([20.0, 30.0, None]),
+                              generator.randrange(-2, 88))  # fmt: skip
+            profiles.append(profile)
+            if generator.random() < 0.3:
+                profiles.append(profile._replace(known=profile.known - generator.randrange(1, 9), sign=-1))
+    return facts, states, profiles
+
+
+def expected_life(states: Sequence[State], back: int) -> list[Value]:
+    """The features of a customer's lives `back` days before the cutoff, where lives never meet."""
+    standing = [
+        one for one in states
+        if one.sign > 0 and (one.known or 0) >= back
+        and not any(other == one._replace(known=other.known, sign=-1) and (other.known or 0) >= back for other in states)
+    ]  # fmt: skip
+    begun = sorted((one for one in standing if one.started >= back), key=lambda one: one.started)
+    if not begun:
+        return [None] * 7
+    last = begun[0]
+    ends = [end for end in (last.ended, last.completes) if end is not None]
+    since = max(ends) - back if ends and max(ends) >= back else None
+    inside = since is None
+    return [
+        last.started - back if inside else None,
+        last.plan,
+        last.price,
+        back - last.renews if inside and last.renews is not None else None,
+        back - last.completes if inside and last.completes is not None else None,
+        len(begun) - 1,
+        since,
+    ]
+
+
+def expected_profile(profiles: Sequence[Profile], back: int) -> tuple[str | None, float | None]:
+    """Town and age as the newest state that still stood `back` days before the cutoff has them."""
+    net: dict[tuple[str | None, float | None], int] = defaultdict(int)
+    newest: dict[tuple[str | None, float | None], int] = {}
+    for one in profiles:
+        if one.known >= back:
+            net[one.town, one.age] += one.sign
+            if one.sign > 0:
+                newest[one.town, one.age] = min(one.known, newest.get((one.town, one.age), one.known))
+    standing = [content for content, total in net.items() if total > 0]
+    return min(standing, key=lambda content: newest[content], default=(None, None))
+
+
+@pytest.fixture(scope="module")
+def club(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
+) -> tuple[Contract, Tiles, list[State], list[Profile]]:
+    """A random club: its contract, its tiles, and what they were made of."""
+    contract = make_contract(tmp_path_factory.mktemp("club"), ("\n[churn]", CLUB), PEERS)
+    facts, states, profiles = random_club(seed=5)
+    return contract, club_tiles(spark, contract, facts, states, profiles), states, profiles
+
+
+Club = tuple[Contract, Tiles, list[State], list[Profile]]
+
+
+def test_states_of_many_cutoffs_are_those_of_an_oracle(club: Club) -> None:
+    """Lives and attributes of every customer at nine cutoffs equal what a plain reading of their states gives."""
+    contract, held, states, profiles = club
+    found = numbers(features_at(held, contract, build_catalogue(contract), CUTOFFS))
+    assert len(found) > 100
+    for (cutoff, who), one in found.items():
+        back = (CUTOFF - cutoff).days
+        lives = [one[f"memberships_{name}"] for name in OF_LIVES]
+        assert lives == expected_life([state for state in states if state.customer == who], back), (cutoff, who)
+        profile = (one["members_town"], one["members_age"])
+        assert profile == expected_profile([one for one in profiles if one.customer == who], back), (cutoff, who)
+
+
+def test_places_of_many_cutoffs_are_those_of_pandas(club: Club) -> None:
+    """Places equal pandas' mean ranks within date and town, moved to the middle of their step."""
+    contract, held, _, _ = club
+    catalogue = build_catalogue(contract)
+    rows = pd.DataFrame(features_at(held, contract, catalogue, CUTOFFS).collect(), columns=None)
+    rows.columns = ["business_date", "customer_id", "history_days", *(feature.name for feature in catalogue)]
+    rows["members_town"] = rows["members_town"].fillna("nowhere")
+    places = [feature for feature in catalogue if feature.aggregate is Aggregate.PLACE]
+    assert len(places) == 5
+    for feature in places:
+        peers = rows.groupby(["business_date", "members_town"])[feature.operand]
+        expected = (peers.rank(method="average") - 0.5) / peers.transform("count")
+        assert rows[feature.name].to_numpy(float) == pytest.approx(expected.to_numpy(float), nan_ok=True), feature.name
+    assert rows.groupby(["business_date", "members_town"]).size().max() > 5
+
+
+def test_one_cutoff_alone_gives_the_states_and_places_that_many_give(club: Club) -> None:
+    """Nothing of one date reaches into another, peers neither: each alone equals itself among many, to the last bit."""
+    contract, held, _, _ = club
+    catalogue = build_catalogue(contract)
+    together = numbers(features_at(held, contract, catalogue, CUTOFFS))
+    for cutoff in (CUTOFFS[5], CUTOFFS[-1]):
+        alone = numbers(features_at(held, contract, catalogue, [cutoff]))
+        assert alone == {key: one for key, one in together.items() if key[0] == cutoff}
+
+
+def test_every_way_of_computing_a_feature_is_used(club: Club) -> None:
+    """The shop and the club of these tests have a feature of every aggregate, so the oracles cover them all."""
+    assert {feature.aggregate for feature in build_catalogue(club[0])} == set(Aggregate)

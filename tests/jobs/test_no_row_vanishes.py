@@ -19,6 +19,7 @@ from churnlake.deliveries import Field
 from churnlake.ledger import Delivery
 from churnlake.suites import RowRule, Severity
 from jobs import ingest, rows
+from jobs.facts import facts_of
 from jobs.landing import read_landing
 
 HEADER = "order_no,customer,at,price,pieces,item,kind"
@@ -132,7 +133,7 @@ def test_p4_no_row_vanishes(
     assert {name: one["raw"] for name, one in counts.items()} == sums
     places = {name: rows.Place(name, None) for name in texts}
     written = ingest.Written(
-        rows.accepted_events(classified, contract, "orders").count(),
+        facts_of(classified, contract, "orders").count(),
         rows.set_aside(classified, "orders", "digest", "run", places).filter(F.size("reasons") > 0).count(),
     )
     assert all(check.passed for check in ingest.reconcile("orders", raw.count(), counts, written))

@@ -13,6 +13,7 @@ from churnlake.deliveries import Field
 from churnlake.ledger import Delivery
 from churnlake.suites import RowRule, Severity
 from jobs import rows
+from jobs.facts import facts_of, named_customers
 from jobs.landing import read_landing
 
 DAY = date(2026, 3, 2)
@@ -69,7 +70,7 @@ def buckets(classified: DataFrame) -> list[tuple[Any, ...]]:
 
 def facts(classified: DataFrame, contract: Contract, *columns: str) -> list[tuple[Any, ...]]:
     """These columns of the accepted facts, in order."""
-    return sorted(tuple(row) for row in rows.accepted_events(classified, contract, "orders").select(*columns).collect())
+    return sorted(tuple(row) for row in facts_of(classified, contract, "orders").select(*columns).collect())
 
 
 def test_a_row_goes_to_the_first_bucket_that_fits(spark: SparkSession, shop: Contract) -> None:
@@ -192,7 +193,7 @@ def test_money_is_rounded_half_up_once_a_row(spark: SparkSession, shop: Contract
     prices = ["0.125", "0.135", "-0.125", "-0.135", "0.1249", "-0.0049", "0.29", "", "99999999.995"]
     lines = [f"{place},ann,2026-03-02,{price},1,pen,purchase" for place, price in enumerate(prices)]
     classified = sorted_rows(spark, shop, lines)
-    amounts = rows.accepted_events(classified, shop, "orders").select("amount").collect()
+    amounts = facts_of(classified, shop, "orders").select("amount").collect()
     assert sorted(row.amount for row in amounts if row.amount is not None) == [-14, -13, 0, 12, 13, 14, 29, 10000000000]
     assert sum(row.amount is None for row in amounts) == 1
 
@@ -204,7 +205,7 @@ def test_binary_fractions_become_exact_minor_units(
     contract = make_contract(tmp_path / "binary", ('price = "decimal(12,4)"', 'price = "double"'))
     prices = ["0.29", "0.57", "1.005", "-1.15", "-0.29", "NaN"]
     lines = [f"{price},ann,2026-03-02,{price},1,pen,purchase" for price in prices]
-    found = rows.accepted_events(sorted_rows(spark, contract, lines), contract, "orders").select("amount").collect()
+    found = facts_of(sorted_rows(spark, contract, lines), contract, "orders").select("amount").collect()
     assert {row.amount for row in found} == {29, 57, 101, -115, -29, None}
 
 
@@ -316,7 +317,7 @@ def test_a_row_set_aside_still_tells_that_its_customer_exists(spark: SparkSessio
         "f,fay,2026-03-02,x,1,pen,purchase",  # malformed: nothing of it is believed
         "g,gus,,1,1,pen,purchase",
     ]
-    named = rows.named_customers(sorted_rows(spark, shop, lines), "orders")
+    named = named_customers(sorted_rows(spark, shop, lines), shop, "orders")
     assert sorted((row.customer_id, row.usable_from, row.known_date) for row in named.collect()) == [
         ("ann", DAY, DAY),
         ("bob", DAY, DAY),
@@ -334,7 +335,7 @@ def test_facts_carry_what_tiles_need(spark: SparkSession, shop: Contract) -> Non
     ]
     classified = sorted_rows(spark, shop, lines, own=())
     columns = ("customer_id", "event_date", "amount", "quantity", "event_type", "is_activity", "sign", "off_day")
-    found = rows.accepted_events(classified, shop, "orders").select(*columns).collect()
+    found = facts_of(classified, shop, "orders").select(*columns).collect()
     assert {tuple(row) for row in found} == {
         ("ann", DAY, 250, 1, "purchase", True, 1, False),
         ("ann", date(2026, 2, 27), -250, -1, "cancellation", False, 1, True),

@@ -6,7 +6,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from churnlake.model.plan import Scored, ScoringPlan, Term
+from churnlake.model.plan import CategoryTerm, Scored, ScoringPlan, Term
 from jobs.score import REASONS, score_features
 
 NAMES = ("recency", "money", "days")
@@ -103,3 +103,34 @@ def test_an_infinite_feature_is_refused(spark: SparkSession, plan: ScoringPlan) 
     frame = spark.createDataFrame([("ann", 1.0, float("inf"), 1.0)], SCHEMA)
     with pytest.raises(Exception, match="infinite values in money"):
         score_features(frame, plan).collect()
+
+
+def test_categories_are_scored_by_their_texts(spark: SparkSession) -> None:
+    """A level, a text never seen, an empty and an absent one, over several batches; told without a value."""
+    region = CategoryTerm("region", "profile", ("north", ""), (0.7, -0.3), other=0.11, absent=-0.2, usual=0.05)
+    plan = ScoringPlan(-0.4, (term("money", -0.61, "spend"),), (region,))
+    texts = ["north", "atlantis", "", None]
+    rows = [(f"{number:05}", texts[number % 4], float(number % 7)) for number in range(ROWS)]
+    frame = spark.createDataFrame(rows, "customer_id STRING, region STRING, money DOUBLE").repartition(3)
+
+    found = {row.customer_id: row for row in score_features(frame, plan).collect()}
+
+    codes = region.category.encode([text for _, text, _ in rows])
+    expected = plan.score(np.column_stack([[money for *_, money in rows], codes]))
+    assert [found[row[0]].churn_probability.hex() for row in rows] == [one.hex() for one in expected.probability]
+    strongest = [
+        ("region", None) if first == 1 else ("money", value)
+        for first, value in zip(expected.reason_feature[:, 0], expected.reason_value[:, 0], strict=True)
+    ]
+    assert [(found[row[0]].reason_1_feature, found[row[0]].reason_1_value) for row in rows] == strongest
+    assert ("region", None) in strongest
+
+
+def test_a_batch_without_any_text_is_scored(spark: SparkSession) -> None:
+    """All absent: nothing to look up."""
+    region = CategoryTerm("region", "profile", ("north",), (0.7,), other=0.11, absent=-0.2, usual=0.05)
+    frame = spark.createDataFrame([("ann", None)], "customer_id STRING, region STRING")
+
+    (row,) = score_features(frame, ScoringPlan(0.2, (), (region,))).collect()
+
+    assert row.churn_probability == 0.5
