@@ -1,34 +1,29 @@
-"""Reading a contract file: every problem is found before any is reported."""
+"""Reading a contract file: every problem is found before any is reported.
+
+A problem is a sentence that begins with the place it stands at, such as `churn.gap_days: must be ...`. The place is the
+path of a key, with the number of an element in a list; from it the reader finds the line. Rules that one key alone
+cannot show are judged from the raw keys, so that no wrong key hides another: add one beside those it resembles.
+"""
 
 import re
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
-
+from churnlake.contract.comparisons import compared_with_numbers
 from churnlake.contract.expressions import Expression, nearest, parse_expression
+from churnlake.contract.lines import KeyLines
 from churnlake.contract.roles import expression_columns, role_problems
 from churnlake.contract.schema import Contract, FeatureRules
-from churnlake.contract.source import DRIFT_WITHOUT_MEANING, DriftRules
-from churnlake.contract.values import COLUMN, CURRENCY, NAME, TYPE
+from churnlake.contract.shape import shape_problems
+from churnlake.contract.source import DRIFT_WITHOUT_MEANING, WRITTEN_IN, DriftRules
 from churnlake.errors import ContractError, UsageError
-
-COLUMN_TYPES = ("text", "int", "bigint", "double", "boolean", "date", "timestamp", "decimal(12,2)")
-
-# What a value must look like, by the pattern it did not fit.
-_SHAPES = {
-    f"^{NAME}$": "a lower-case letter, then at most 39 lower-case letters, digits or _",
-    f"^{COLUMN}$": (
-        "a letter or _, then at most 63 letters, digits, blanks or _; in json and parquet up to five such names with "
-        "dots between them"
-    ),
-    f"^({TYPE})$": f"one of {', '.join(COLUMN_TYPES)} (digits and decimals as needed)",
-    f"^{CURRENCY}$": "three capital letters, such as 'GBP'",
-}
 
 # What the end of a file's name tells of its format; other ends tell nothing.
 _ENDINGS = {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json", ".ndjson": "json", ".parquet": "parquet"}
+# Lines of these may be anything that a pattern can read.
+_TEXT_ENDINGS = (".csv", ".tsv")
 
 
 def load_contract(path: Path) -> Contract:
@@ -39,100 +34,70 @@ def load_contract(path: Path) -> Contract:
         ContractError: It can be read and is wrong; all problems are listed.
     """
     resolved = Path(path).resolve()
+    text = _read(resolved, path)
+    keys = _parsed(text, resolved.name, str(path))
+    problems = _problems(keys)
+    if problems:
+        lines = KeyLines(text)
+        placed = sorted(((lines.line_of(problem), problem) for problem in problems), key=lambda one: one[0])
+        raise ContractError(str(path), [f"{resolved.name}:{line}: {problem}" for line, problem in placed])
+    contract = Contract.model_validate(keys)
+    contract._path = resolved  # noqa: SLF001 - the reader is the one place that knows it
+    return contract
+
+
+def _read(resolved: Path, path: Path) -> str:
     try:
-        keys = tomllib.loads(resolved.read_text(encoding="utf-8"))
+        return resolved.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise UsageError(f"no contract at {path}", next_step="give the path of a contract.toml") from None
     except (OSError, UnicodeDecodeError) as problem:
         raise UsageError(
             f"{path} cannot be read: {problem}", next_step="check its path, rights and encoding (UTF-8)"
         ) from problem
-    except tomllib.TOMLDecodeError as problem:
-        raise ContractError(str(path), [f"not valid TOML: {problem}"]) from problem
-    return _validated(resolved, str(path), keys)
 
 
-def _validated(resolved: Path, shown: str, keys: dict[str, Any]) -> Contract:
-    problems: list[str] = []
-    contract = None
+def _parsed(text: str, name: str, shown: str) -> dict[str, Any]:
     try:
-        contract = Contract.model_validate(keys)
-    except ValidationError as invalid:
-        problems += [_sentence(error) for error in invalid.errors()]
-    # The expressions are judged from the raw keys, so that one wrong key does not hide a wrong expression.
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ContractError(shown, [f"{name}: its lists and tables are nested too deep; split them up"]) from None
+    except ValueError as problem:  # tomllib's own error, or a number of thousands of digits
+        told = str(problem)
+        at = re.search(r"line (\d+)", told)
+        line = at[1] if at else text.removesuffix("\n").count("\n") + 1
+        raise ContractError(shown, [f"{name}:{line}: not valid TOML: {told}"]) from problem
+
+
+def _problems(keys: dict[str, Any]) -> list[str]:
+    """All that is wrong, each problem once, in no certain order."""
+    problems, misspelt = shape_problems(keys)
     problems += _expression_problems(keys)
-    if contract is None or problems:
-        raise ContractError(shown, problems)
-    contract._path = resolved  # noqa: SLF001 - the reader is the one place that knows it
-    return contract
-
-
-def _sentence(error: Any) -> str:
-    """Where, what was given, and what is allowed."""
-    place = ".".join(str(part) for part in error["loc"] if part != "[key]")
-    given = error.get("input")
-    shown = f"; got {given!r}" if isinstance(given, str | int | float | bool) else ""
-    match error["type"]:
-        case "extra_forbidden":
-            allowed = _fields_at(error["loc"][:-1])
-            return f"{place}: unknown key{nearest(str(error['loc'][-1]), allowed)}; allowed: {', '.join(allowed)}"
-        case "missing":
-            return f"{place}: is missing"
-        case "string_pattern_mismatch":
-            close = nearest(str(given), COLUMN_TYPES) if error["ctx"]["pattern"] == f"^({TYPE})$" else ""
-            return f"{place}: must be {_SHAPES[error['ctx']['pattern']]}{shown}{close}"
-        case "model_type" | "dict_type":
-            return f"{place}: must be a table of keys, such as [{place}]; got {given!r}"
-        case "value_error":
-            return f"{place}: {error['ctx']['error']}"
-        case _:
-            choices = re.findall(r"'([^']*)'", str(error.get("ctx", {}).get("expected", "")))
-            return f"{place}: {_lowered(error['msg'])}{shown}{nearest(str(given), choices)}"
-
-
-def _lowered(message: str) -> str:
-    """Pydantic's own sentence, in ours: `must be ...`."""
-    return re.sub(r"^Input should (have|be)", r"must \1", message).replace("tuple", "list")
-
-
-def _fields_at(place: tuple[int | str, ...]) -> list[str]:
-    """The keys allowed in the table at `place`, found by walking the schema's own JSON form."""
-    schema = Contract.model_json_schema(by_alias=True)
-    node: dict[str, Any] = schema
-    for part in place:
-        node = _resolved(schema, node)
-        if isinstance(part, int):
-            node = node.get("items") or node["prefixItems"][0]
-        elif part in node.get("properties", {}):
-            node = node["properties"][part]
-        else:
-            node = next(iter(node.get("patternProperties", {}).values()), node.get("additionalProperties", {}))
-    return list(_resolved(schema, node).get("properties", {}))
-
-
-def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    reference = node.get("$ref")
-    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
+    # Whoever corrects a misspelt key has it: that it is missing would be the same mistake told twice.
+    return [one for one in dict.fromkeys(problems) if one.partition(": is missing")[0] not in misspelt]
 
 
 def _expression_problems(keys: dict[str, Any]) -> list[str]:
     sources = {name: source for name, source in _table(keys, "sources").items() if isinstance(source, dict)}
     problems = role_problems(keys)
     for name, source in sources.items():
-        problems += _source_problems(name, source, list(expression_columns(name, sources)))
+        problems += _source_problems(name, source, expression_columns(name, sources))
     activity = _table(keys, "churn").get("activity")
     if isinstance(activity, str):
         found = [
             _expression_problem("churn.activity", activity, list(_table(one, "columns")))
             for one in sources.values()
-            if one.get("role") == "events"
+            if one.get("role") == "events" and _table(one, "columns")
         ]
         # It is asked of every source; where all answer alike, once is enough.
         problems += list(dict.fromkeys(problem for one in found for problem in one))
-    canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
-    features = [name for name in canonical if name not in ("customer_id", "event_ts")]
-    problems += [*_feature_problems(_table(keys, "features"), features), *_span_problems(keys)]
-    return [*problems, *_attribute_problems(_table(keys, "features"), sources)]
+    problems += _span_problems(keys)
+    if all(source.get("role") == "lookup" or _table(source, "columns") for source in sources.values()):
+        canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
+        named = [name for name in canonical if name not in ("customer_id", "event_ts")]
+        problems += _feature_problems(_table(keys, "features"), named)
+        problems += _attribute_problems(_table(keys, "features"), sources)
+    return problems
 
 
 def _span_problems(keys: dict[str, Any]) -> list[str]:
@@ -155,38 +120,62 @@ def _table(keys: dict[str, Any], name: str) -> dict[str, Any]:
     return value if isinstance(value, dict) else {}
 
 
-def _records(keys: dict[str, Any], name: str) -> list[dict[str, Any]]:
+def _records(keys: dict[str, Any], name: str) -> list[tuple[int, dict[str, Any]]]:
+    """The tables of the list `name`, each with its number in it."""
+    return [(number, one) for number, one in _elements(keys, name) if isinstance(one, dict)]
+
+
+def _elements(keys: dict[str, Any], name: str) -> list[tuple[int, Any]]:
     value = keys.get(name)
-    return [record for record in value if isinstance(record, dict)] if isinstance(value, list) else []
+    return list(enumerate(value)) if isinstance(value, list) else []
 
 
-def _source_problems(name: str, source: dict[str, Any], typed: list[str]) -> list[str]:
-    mapped = _table(source, "columns")
-    texts = {f"ignore.{rule.get('reason')}": rule.get("when") for rule in _records(source, "ignore")}
-    texts |= {f"columns.{column}": text for column, text in mapped.items()}
-    problems = _format_problems(name, source)
-    for place, text in texts.items():
+def _source_problems(name: str, source: dict[str, Any], types: dict[str, str]) -> list[str]:
+    """What is wrong in one source; `types` of the columns that its expressions may use, by name."""
+    place = f"sources.{name}"
+    texts = {f"{place}.ignore.{number}.when": rule.get("when") for number, rule in _records(source, "ignore")}
+    texts |= {f"{place}.columns.{column}": text for column, text in _table(source, "columns").items()}
+    problems = _format_problems(name, source) + _repeated_reasons(place, source)
+    for where, text in texts.items():
         if isinstance(text, str):
-            problems += _expression_problem(f"sources.{name}.{place}", text, typed)
+            # Without its types a source would have every column unknown; that they are missing is told already.
+            problems += _expression_problem(where, text, types if _table(source, "types") else None)
     return problems
+
+
+def _repeated_reasons(place: str, source: dict[str, Any]) -> list[str]:
+    reasons = [rule.get("reason") for _, rule in _records(source, "ignore")]
+    return [
+        f"{place}.ignore.{number}.reason: {rule['reason']!r} stands twice; each reason counts rows of its own"
+        for at, (number, rule) in enumerate(_records(source, "ignore"))
+        if rule.get("reason") is not None and rule["reason"] in reasons[:at]
+    ]
 
 
 def _format_problems(name: str, source: dict[str, Any]) -> list[str]:
     """Keys that mean nothing for the source's format, and a path that tells of another one."""
-    kind, path = source.get("format", "csv"), str(source.get("path"))
+    kind, path = str(source.get("format", "csv")), str(source.get("path"))
     if kind not in DRIFT_WITHOUT_MEANING:
         return []
-    problems = []
-    if kind != "csv" and "separator" in source:
-        problems.append(f"sources.{name}.separator: means nothing for {kind}; leave it out")
-    allowed = [key for key in DriftRules.model_fields if key not in DRIFT_WITHOUT_MEANING[kind]]
-    problems += [
-        f"sources.{name}.drift.{key}: means nothing for {kind}; leave it out; allowed: {', '.join(allowed)}"
-        for key in _table(source, "drift")
-        if key in DRIFT_WITHOUT_MEANING[kind]
+    problems = [
+        f"sources.{name}.{key}: means nothing for {kind}, only for {' and '.join(formats)}; leave it out"
+        for key, formats in WRITTEN_IN.items()
+        if key in source and kind not in formats
     ]
+    # Without a header a csv file has no names that could differ; nor has a text of a pattern.
+    is_nameless = kind == "csv" and source.get("header") is False
+    told, meaningless = (
+        ("csv without a header", DRIFT_WITHOUT_MEANING["text"]) if is_nameless else (kind, DRIFT_WITHOUT_MEANING[kind])
+    )
+    allowed = [key for key in DriftRules.model_fields if key not in meaningless]
+    problems += [
+        f"sources.{name}.drift.{key}: means nothing for {told}; leave it out; allowed: {', '.join(allowed)}"
+        for key in _table(source, "drift")
+        if key in meaningless
+    ]
+    problems += [f"sources.{name}.{problem}" for problem in (*_sign_problems(source), *_pattern_problems(source))]
     ending = Path(path.removesuffix(".gz")).suffix
-    if _ENDINGS.get(ending, kind) != kind:
+    if _ENDINGS.get(ending, kind) != kind and not (kind == "text" and ending in _TEXT_ENDINGS):
         problems.append(
             f'sources.{name}.format: the path ends in {ending!r}; write format = "{_ENDINGS[ending]}" or correct the '
             f"path; got {kind!r}"
@@ -196,15 +185,55 @@ def _format_problems(name: str, source: dict[str, Any]) -> list[str]:
     return problems
 
 
+def _sign_problems(source: dict[str, Any]) -> list[str]:
+    """Signs of a csv file that would be taken for one another."""
+    if source.get("format", "csv") != "csv":
+        return []
+    separator = source.get("separator", ",")
+    problems = []
+    if separator == source.get("quote", '"'):
+        problems.append(f"quote: must differ from the separator; got {separator!r} for both")
+    if separator == source.get("decimal", "."):
+        instead = "such as ';'" if separator == "," else "such as ','"
+        problems.append(f"decimal: must differ from the separator, {instead}; got {separator!r} for both")
+    return problems
+
+
+def _pattern_problems(source: dict[str, Any]) -> list[str]:
+    """A text's pattern: it must be one, and its named groups must be the columns of `types`."""
+    if source.get("format") != "text":
+        return []
+    pattern, columns = source.get("pattern"), list(_table(source, "types"))
+    if pattern is None:
+        return ['pattern: is missing; format = "text" needs a regular expression with a group (?P<name>...) per column']
+    if not isinstance(pattern, str):
+        return []
+    try:
+        groups = list(re.compile(pattern).groupindex)
+    except (re.error, OverflowError, RecursionError) as problem:
+        return [f"pattern: is no regular expression ({problem}); got {pattern!r}"]
+    known = ", ".join(columns)
+    problems = [
+        f"pattern: the group {group!r} is no column of types{nearest(group, columns)}; known: {known}"
+        for group in groups
+        if group not in columns
+    ]
+    return problems + [
+        f"types.{column}: has no group in pattern; write (?P<{column}>...) or leave the column out; "
+        f"groups: {', '.join(groups) or 'none'}"
+        for column in columns
+        if column not in groups
+    ]
+
+
 def _feature_problems(features: dict[str, Any], canonical: list[str]) -> list[str]:
-    distinct = features.get("distinct")
-    named = [("measures", measure.get("name")) for measure in _records(features, "measures")]
-    named += [("by", by.get("column")) for by in _records(features, "by")]
-    named += [("distinct", column) for column in (distinct if isinstance(distinct, list) else [])]
+    named = [(f"measures.{number}.name", measure.get("name")) for number, measure in _records(features, "measures")]
+    named += [(f"by.{number}.column", by.get("column")) for number, by in _records(features, "by")]
+    named += [(f"distinct.{number}", column) for number, column in _elements(features, "distinct")]
     return [
-        f"features.{kind}: {column!r} is no canonical column of any source{nearest(column, canonical)}; "
+        f"features.{where}: {column!r} is no canonical column of any source{nearest(column, canonical)}; "
         f"known: {', '.join(canonical)}"
-        for kind, column in named
+        for where, column in named
         if isinstance(column, str) and column not in canonical
     ]
 
@@ -219,17 +248,20 @@ def _attribute_problems(features: dict[str, Any], sources: dict[str, dict[str, A
     groups = sorted({*attributes, *(by_role["subscriptions"] & {"plan"})})
     allowed = {"immutable": attributes, "protected": attributes, "peer_group": groups}
     return [
-        f"features.{key}: {name!r} is no attribute of any source of the role customers{nearest(name, known)}; "
+        f"features.{key}.{number}: {name!r} is no attribute of any source of the role customers{nearest(name, known)}; "
         f"known: {', '.join(known) or 'none'}"
         for key, known in allowed.items()
-        for name in (features[key] if isinstance(features.get(key), list) else [])
+        for number, name in _elements(features, key)
         if isinstance(name, str) and name not in known
     ]
 
 
-def _expression_problem(place: str, text: str, columns: list[str]) -> list[str]:
-    parsed = parse_expression(text, columns)
-    return [] if isinstance(parsed, Expression) else [f"{place}: {parsed}"]
+def _expression_problem(place: str, text: str, types: Collection[str] | None) -> list[str]:
+    """What is wrong with one expression; `types` is of its columns by name, or just names where types are unknown."""
+    parsed = parse_expression(text, types)
+    if not isinstance(parsed, Expression):
+        return [f"{place}: {parsed}"]
+    return [f"{place}: {told}" for told in compared_with_numbers(text, types)] if isinstance(types, dict) else []
 
 
 def expression_sql(text: str, columns: list[str]) -> str:

@@ -40,10 +40,26 @@ def shape_problems(keys: dict[str, Any]) -> tuple[list[str], set[str]]:
 
     Each problem is a sentence that begins with its place, such as `churn.gap_days: must be ...`.
     """
-    errors = _errors(keys)
-    errors += _second_look(keys, errors)
+    errors = _all_errors(keys)
     meant = (_meant(error) for error in errors if error["type"] == "extra_forbidden")
     return [_sentence(error) for error in errors], {place for place in meant if place is not None}
+
+
+def _all_errors(keys: dict[str, Any]) -> list[ErrorDetails]:
+    """What pydantic finds, and what it would find next: it asks a rule over a table only when all its parts are right.
+
+    So what is wrong is taken out and the rest is looked at again, until a look finds nothing that was not asked before.
+    """
+    fresh = found = _errors(keys)
+    while fresh:
+        rest = copy.deepcopy(keys)
+        wrong = {_place(error) for error in found if error["type"] != "missing"}
+        for place in sorted(wrong, key=lambda one: [str(part).zfill(9) for part in one], reverse=True):
+            _drop(rest, place)
+        around = {place[:depth] for place in wrong for depth in range(len(place))} - {error["loc"] for error in found}
+        fresh = [error for error in _errors(rest) if error["type"] == "value_error" and error["loc"] in around]
+        found = [*found, *fresh]
+    return found
 
 
 def _errors(keys: dict[str, Any]) -> list[ErrorDetails]:
@@ -52,19 +68,6 @@ def _errors(keys: dict[str, Any]) -> list[ErrorDetails]:
     except ValidationError as invalid:
         return invalid.errors()
     return []
-
-
-def _second_look(keys: dict[str, Any], errors: list[ErrorDetails]) -> list[ErrorDetails]:
-    """What the rules over a whole list or table find: the first look asks them only where each part is right.
-
-    Here they are asked of the right parts alone.
-    """
-    rest = copy.deepcopy(keys)
-    wrong = {_place(error) for error in errors if error["type"] != "missing"}
-    for place in sorted(wrong, key=lambda one: [str(part).zfill(9) for part in one], reverse=True):
-        _drop(rest, place)
-    around = {place[:depth] for place in wrong for depth in range(len(place))} - {error["loc"] for error in errors}
-    return [error for error in _errors(rest) if error["type"] == "value_error" and error["loc"] in around]
 
 
 def _drop(keys: Any, place: Place) -> None:
