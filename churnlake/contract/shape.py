@@ -176,5 +176,6 @@ def _schema() -> dict[str, Any]:
 
 
 def _resolved(schema: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
-    reference = node.get("$ref")
-    return schema["$defs"][reference.rsplit("/", 1)[1]] if reference else node
+    """The node that is meant by a reference, or by the first of several choices: a table before a word for it."""
+    choice: dict[str, Any] = node.get("anyOf", [node])[0]
+    return schema["$defs"][choice["$ref"].rsplit("/", 1)[1]] if "$ref" in choice else choice

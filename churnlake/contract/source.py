@@ -119,7 +119,9 @@ class Source(Part):
     encoding: Literal["utf-8", "latin-1", "cp1252", "utf-16"] = "utf-8"
     decimal: Literal[".", ","] = "."
     null_marks: Annotated[tuple[str, ...], Field(max_length=20)] = ()
-    ready: Annotated[ReadyRules, BeforeValidator(_as_ready)] = ReadyRules()
+    ready: Annotated[ReadyRules, BeforeValidator(_as_ready, json_schema_input_type=ReadyRules | Literal["marker"])] = (
+        ReadyRules()
+    )
     drift: DriftRules = DriftRules()
     gates: GateRules = GateRules()
     quarantine_days: SomeDays = 400

@@ -3,7 +3,7 @@
 from datetime import date, time
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 
 NAME = r"[a-z][a-z0-9_]{0,39}"
 PLAIN_COLUMN = r"[A-Za-z_][A-Za-z0-9_ ]{0,63}"
@@ -73,7 +73,13 @@ Whole = Annotated[int, Field(strict=True)]
 Days = Annotated[Whole, Field(ge=0, le=3_660)]
 SomeDays = Annotated[Whole, Field(ge=1, le=3_660)]
 Day = Annotated[date, BeforeValidator(_no_number)]
-LocalTime = Annotated[time, BeforeValidator(_no_number), AfterValidator(_no_zone)]
+LocalTime = Annotated[
+    time,
+    BeforeValidator(_no_number),
+    AfterValidator(_no_zone),
+    # JSON schema's own format of a time asks for a zone.
+    WithJsonSchema({"type": "string", "pattern": r"^\d{2}:\d{2}(:\d{2})?$"}),
+]
 
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
