@@ -167,6 +167,27 @@ def check(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def init(  # noqa: PLR0913 - options of a command
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the contract goes; made if it is not there")],
+    files: Annotated[Path, typer.Option("--from", metavar="FILES", help="a folder of sample files, or one file")],
+    *,
+    day_first: Annotated[bool, typer.Option("--day-first", help="03/05/2026 is the third of May")] = False,
+    month_first: Annotated[bool, typer.Option("--month-first", help="03/05/2026 is the fifth of March")] = False,
+    customer: Annotated[str | None, typer.Option(metavar="COLUMN", help="the column that holds the customer")] = None,
+    copy: Annotated[bool, typer.Option("--copy", help="copy the files beside the contract; default: a link")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="ask nothing")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """A first contract from sample files, each line with its reason. Asks only what the files cannot tell."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.init import Wish, init, told_order
+        from flows.shift import read_clock
+
+        order = told_order(day_first=day_first, month_first=month_first)
+        init(terminal, Wish(folder, files, order, customer, copy, yes), read_clock(settings))
+
+
+@app.command()
 def status(
     contract: ContractArgument,
     *,

@@ -1,0 +1,366 @@
+"""What a sample table is for churn: its role, and which of its columns stand for which canonical ones."""
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, NamedTuple
+
+from churnlake.contract.values import RESERVED_COLUMNS, RESERVED_VALUES
+from churnlake.starter import words
+from churnlake.starter.columns import Column, Table
+from churnlake.starter.samples import contract_name
+
+Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
+
+DAY_ZERO = "2000-01-01"
+"""What day numbers are counted from where nobody said: made up, marked CHECK."""
+
+# Of tables with one row per customer a few repeat: moved, twice enrolled.
+_ONE_ROW_EACH = 0.97
+_MOST_VALUES = 20
+_MOST_LEVELS = 200
+_YES = ("yes", "true", "1", "1.0", "y", "t", "churned", "churn", "left", "ja", "gone")
+_NO_ATTRIBUTE = RESERVED_COLUMNS | {"customer_id", "event_ts"}
+
+
+class Mapped(NamedTuple):
+    """The expression of a canonical column, and why it is this one."""
+
+    sql: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Part:
+    """A source of the contract: one role of one table."""
+
+    name: str
+    table: Table
+    role: Role
+    why: str
+    columns: Mapping[str, Mapped] = field(default_factory=dict)
+    time: Column | None = None
+    customer: Column | None = None
+    key: tuple[str, ...] = ()
+    lookups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    values: tuple[str, ...] = ()
+    sign: Column | None = None
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class CustomerChoice:
+    """Columns that may hold the customer, where no name tells."""
+
+    candidates: tuple[str, ...]
+
+
+def find_customers(tables: Sequence[Table], told: str | None) -> dict[str, Column] | CustomerChoice:
+    """The customer's column of each table that has one; a choice where no name tells it."""
+    if told is not None:
+        return {table.name: table.columns[told] for table in tables if told in table.columns}
+    named = {table.name: [one for one in table.columns.values() if _names_customer(one)] for table in tables}
+    often = [one.name for found in named.values() for one in found]
+    chosen = {
+        name: max(found, key=lambda one: (often.count(one.name), words.is_id(one.name)))
+        for name, found in named.items()
+        if found
+    }
+    if chosen:
+        return chosen
+    ids = [
+        one for table in tables for one in table.of_nature("id") if words.is_id(one.name) and one.distinct < one.filled
+    ]
+    others = [one for table in tables for one in table.of_nature("id", "text", "number") if one.distinct > 1]
+    return CustomerChoice(tuple(dict.fromkeys(one.name for one in ids or others)))
+
+
+def _names_customer(column: Column) -> bool:
+    is_key = words.is_id(column.name) or len(words.words(column.name)) == 1 or column.nature == "id"
+    return words.speaks_of(column.name, words.CUSTOMER) and is_key and column.filled > 0
+
+
+def decide_parts(tables: Sequence[Table], customers: Mapping[str, Column]) -> tuple[tuple[Part, ...], tuple[str, ...]]:
+    """The sources that the tables make, and why each other table is left out."""
+    parts: list[Part] = []
+    left_out: list[str] = []
+    for table in tables:
+        customer = customers.get(table.name)
+        told = _lookup(table, tables, customers) if customer is None else _parts(table, customer)
+        if isinstance(told, str):
+            left_out.append(f"{table.name}: {told}")
+        else:
+            parts += told
+    lookups = [part for part in parts if part.role == "lookup"]
+    return tuple(_with_lookups(part, lookups) for part in parts), tuple(left_out)
+
+
+def _parts(table: Table, customer: Column) -> list[Part] | str:
+    one_each = customer.distinct >= _ONE_ROW_EACH * customer.filled
+    churn = _churn_column(table, customer)
+    start, end = (_by_name(_times(table), known) for known in (words.START, words.END))
+    if one_each and churn is not None:
+        return _labels(table, customer, churn)
+    if start is not None and end is not None and start is not end:
+        return [_subscriptions(table, customer, start, end)]
+    time = _event_time(table)
+    if time is not None and (not one_each or _looks_like_events(table, customer)):
+        return [_events(table, customer, time)]
+    if one_each:
+        return [_customers(table, customer, None, f"one row for each {customer.name} and no time of an event")]
+    return f"many rows for one {customer.name} and no column with a time: nothing says when they happened"
+
+
+def _times(table: Table) -> list[Column]:
+    return table.of_nature("time", "date", "day number")
+
+
+def _by_name(columns: Sequence[Column], known: frozenset[str]) -> Column | None:
+    return next((one for one in columns if words.speaks_of(one.name, known)), None)
+
+
+def _event_time(table: Table) -> Column | None:
+    fitting = [one for one in _times(table) if not words.speaks_of(one.name, words.NOT_AN_EVENT) and one.filled]
+    order = {"time": 2, "date": 1, "day number": 0}
+
+    def rank(column: Column) -> tuple[bool, int, int]:
+        return words.speaks_of(column.name, words.EVENT), order[column.nature], column.filled
+
+    return max(fitting, key=rank, default=None)
+
+
+def _looks_like_events(table: Table, customer: Column) -> bool:
+    """One row per customer and a time: a single quiet day of a shop, or a list of customers with their sign-up."""
+    del customer
+    is_list = any(word in words.CUSTOMER for word in words.words(table.name))
+    return not is_list and bool(_amount(table) or _quantity(table) or table.rows.table.files[0].day)
+
+
+def _churn_column(table: Table, customer: Column) -> Column | None:
+    two = [one for one in table.columns.values() if one.distinct == 2 and one is not customer]
+    return next((one for one in two if words.speaks_of(one.name, words.CHURN)), None)
+
+
+def _labels(table: Table, customer: Column, churn: Column) -> list[Part]:
+    seen = sorted({value.strip() for value in churn.values if value is not None})
+    yes = [value for value in seen if value.lower() in _YES]
+    if churn.nature == "flag":
+        test, why = churn.sql, f"{churn.name} is true or false"
+    else:
+        value = yes[0] if len(yes) == 1 else min(seen, key=churn.values.count)
+        literal = value if churn.nature == "number" else _literal(value)
+        test = f"{churn.sql} = {literal}"
+        why = f"{churn.name} holds {' and '.join(seen)}" + ("" if len(yes) == 1 else f"; CHECK that {value} means gone")
+    told = f"one row for each {customer.name}, and {churn.name} says who left"
+    outcome = Part(
+        f"{table.name[:31]}_outcome", table, "labels", told,
+        {"customer_id": _identity(customer), "is_churned": Mapped(test, why)}, None, customer,
+    )  # fmt: skip
+    profile = _customers(table, customer, churn, f"the same rows: all but {churn.name} describe the customer")
+    return [profile, outcome] if len(profile.columns) > 1 else [outcome]
+
+
+def _customers(table: Table, customer: Column, outcome: Column | None, why: str) -> Part:
+    columns = {"customer_id": _identity(customer)}
+    left_out = []
+    for column in table.columns.values():
+        if column is customer or column is outcome:
+            continue
+        reason = _no_attribute(column)
+        if reason:
+            left_out.append(f"{column.name}: {reason}")
+            continue
+        name = contract_name(column.name) or "attribute"
+        name = f"{name[:34]}_value" if name in _NO_ATTRIBUTE or name in columns else name
+        sql = f"CAST({column.sql} AS STRING)" if column.nature == "flag" else column.sql
+        columns[name] = Mapped(sql, "")
+    return Part(table.name, table, "customers", why, columns, None, customer, left_out=tuple(left_out))
+
+
+def _no_attribute(column: Column) -> str | None:
+    if not column.filled:
+        return "empty"
+    if words.speaks_of(column.name, words.OUTCOME):
+        return "looks like an outcome: known only afterwards, it would leak"
+    if column.nature in ("date", "time", "day number"):
+        return "a date is no attribute"
+    if column.nature in ("text", "id") and (column.distinct > _MOST_LEVELS or 2 * column.distinct > column.filled):
+        return f"{column.distinct:,} different texts"
+    return None
+
+
+def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -> Part:
+    renewal = _by_name([one for one in _times(table) if one not in (start, end)], words.RENEWAL)
+    texts = [one for one in table.of_nature("text", "id") if one is not customer and one.distinct <= _MOST_LEVELS]
+    plan = _by_name(texts, words.PLAN)
+    price = _by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
+    open_rows = len(end.values) - end.filled
+    columns = {
+        "customer_id": _identity(customer),
+        "started_on": Mapped(as_date(start), f"{start.name} begins it"),
+        "ended_on": Mapped(
+            as_date(end), f"{end.name} ends it; empty in {open_rows:,} of {len(end.values):,} rows: still there"
+        ),
+    }
+    if renewal is not None:
+        columns["renews_on"] = Mapped(as_date(renewal), renewal.name)
+    if plan is not None:
+        columns["plan"] = Mapped(plan.sql, f"{plan.distinct:,} different")
+    if price is not None:
+        columns["price"] = Mapped(price.sql, price.name)
+    return Part(
+        table.name,
+        table,
+        "subscriptions",
+        f"{start.name} and {end.name} begin and end something",
+        columns,
+        start,
+        customer,
+    )
+
+
+def _events(table: Table, customer: Column, time: Column) -> Part:
+    columns = {"customer_id": _identity(customer), "event_ts": Mapped(as_time(time), _told_time(time))}
+    quantity, amount, sign = _quantity(table), _amount(table), None
+    event_type, values = _event_type(table, customer)
+    if event_type is None:
+        sign = next((one for one in (quantity, _money(table)) if one is not None and _has_negative(one)), None)
+        if sign is not None:
+            event_type = Mapped(
+                f"CASE WHEN {sign.sql} < 0 THEN 'return' ELSE 'purchase' END",
+                f"{sign.name} is negative in some rows: CHECK",
+            )
+            values = ("purchase", "return")
+    if event_type is not None:
+        columns["event_type"] = event_type
+    if amount is not None:
+        columns["amount"] = amount
+    if quantity is not None:
+        columns["quantity"] = Mapped(quantity.sql, f"{quantity.name}: whole numbers")
+    product = _product(table, customer)
+    if product is not None:
+        columns["product"] = Mapped(product.sql, f"{product.name}: {product.distinct:,} different")
+    rows = customer.filled / max(customer.distinct, 1)
+    why = f"{rows:.1f} rows for each {customer.name}, each with its time"
+    return Part(table.name, table, "events", why, columns, time, customer, values=values, sign=sign)
+
+
+def _identity(customer: Column) -> Mapped:
+    each = customer.filled / max(customer.distinct, 1)
+    return Mapped(customer.sql, f"{customer.why}; {customer.distinct:,} different, {each:.1f} rows each")
+
+
+def _told_time(time: Column) -> str:
+    if time.nature == "day number":
+        return f"days counted from {DAY_ZERO}: CHECK and put in the true start"
+    return "days without a time count as midnight" if time.nature == "date" else "local time of the contract's zone"
+
+
+def as_time(column: Column) -> str:
+    """The column's value as a moment."""
+    if column.nature == "time":
+        return column.sql
+    if column.sql.startswith("TO_DATE("):
+        return column.sql.replace("TO_DATE(", "TO_TIMESTAMP(", 1)
+    return f"CAST({as_date(column)} AS TIMESTAMP)"
+
+
+def as_date(column: Column) -> str:
+    """The column's value as a day."""
+    if column.nature == "day number":
+        return f"DATE_ADD(DATE '{DAY_ZERO}', {column.sql})"
+    return f"CAST({column.sql} AS DATE)" if column.nature == "time" else column.sql
+
+
+def _money(table: Table) -> Column | None:
+    money = table.of_nature("money")
+    return _by_name(money, words.TOTAL) or _by_name(money, words.PRICE) or next(iter(money), None)
+
+
+def _amount(table: Table) -> Mapped | None:
+    column, quantity = _money(table), _quantity(table)
+    if column is None:
+        return None
+    if words.speaks_of(column.name, words.TOTAL) or quantity is None:
+        return Mapped(column.sql, f"{column.name}: {column.why}")
+    return Mapped(f"{quantity.sql} * {column.sql}", f"{column.name} is a price for one, {quantity.name} says how many")
+
+
+def _quantity(table: Table) -> Column | None:
+    return _by_name([one for one in table.of_nature("number") if one.is_whole], words.QUANTITY)
+
+
+def _product(table: Table, customer: Column) -> Column | None:
+    fitting = [
+        one for one in table.of_nature("id", "text") if one is not customer and 1 < one.distinct < max(one.filled, 3)
+        and not words.speaks_of(one.name, words.TYPE)
+    ]  # fmt: skip
+    named = [one for one in fitting if words.speaks_of(one.name, words.PRODUCT)]
+    return max(named, key=lambda one: words.is_id(one.name), default=None)
+
+
+def _event_type(table: Table, customer: Column) -> tuple[Mapped | None, tuple[str, ...]]:
+    fitting = [
+        one for one in table.of_nature("text")
+        if one is not customer and 2 <= one.distinct <= _MOST_VALUES and one.distinct < one.filled / 2
+    ]  # fmt: skip
+    column = _by_name(fitting, words.TYPE)
+    return (None, ()) if column is None else by_value(column.sql, column)
+
+
+def by_value(sql: str, column: Column) -> tuple[Mapped, tuple[str, ...]]:
+    """A column of few texts, with names of the contract for its values."""
+    seen = sorted({value for value in column.values if value is not None})
+    names = {value: _value_name(value) for value in seen}
+    why = f"{column.name}: {len(seen)} values"
+    if all(value == name for value, name in names.items()):
+        return Mapped(sql, why), tuple(names.values())
+    cases = " ".join(f"WHEN {_literal(value)} THEN '{name}'" for value, name in names.items())
+    return Mapped(f"CASE {sql} {cases} END", f"{why}, with names that features can have"), tuple(
+        dict.fromkeys(names.values())
+    )
+
+
+def _value_name(value: str) -> str:
+    name = contract_name(value) or "value_" + re.sub(r"[^a-z0-9]+", "_", value.lower())[:30].strip("_")
+    return f"is_{name}" if name in RESERVED_VALUES else name
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
+
+
+def _has_negative(column: Column) -> bool:
+    return any(value is not None and value.lstrip().startswith("-") for value in column.values)
+
+
+def _lookup(table: Table, tables: Sequence[Table], customers: Mapping[str, Column]) -> list[Part] | str:
+    others = [one for one in tables if one.name in customers]
+    for size in (1, 2):
+        for key in itertools.combinations(table.columns, size):
+            users = [one.name for one in others if all(name in one.columns for name in key)]
+            if users and len(table.columns) > size and _is_unique(table, key):
+                unique = f"{' and '.join(key)} {'is' if size == 1 else 'are together'} unique"
+                why = f"no customer in it; {unique} and {'stands' if size == 1 else 'stand'} in {', '.join(users)}"
+                return [Part(table.name, table, "lookup", why, key=key)]
+    return "no column of the customer, and no unique key that another table has"
+
+
+def _is_unique(table: Table, key: tuple[str, ...]) -> bool:
+    rows = list(zip(*(table.columns[name].values for name in key), strict=True))
+    return len(set(rows)) == len(rows) and all(None not in row for row in rows)
+
+
+def _with_lookups(part: Part, lookups: Sequence[Part]) -> Part:
+    """Joins the lookups whose key an events source has; one may bring the kind of event."""
+    if part.role != "events":
+        return part
+    joined = {one.name: one.key for one in lookups if all(name in part.table.columns for name in one.key)}
+    columns, values = dict(part.columns), part.values
+    for lookup in lookups:
+        texts = [one for one in lookup.table.of_nature("text") if 2 <= one.distinct <= _MOST_VALUES]
+        column = _by_name(texts, words.TYPE)
+        if lookup.name in joined and "event_type" not in columns and column is not None:
+            columns["event_type"], values = by_value(f"{lookup.name}_{column.name}", column)
+    return replace(part, columns=columns, lookups=joined, values=values)
