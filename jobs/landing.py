@@ -18,11 +18,16 @@ from churnlake.contract.values import landed_column
 from churnlake.deliveries import Layout
 from churnlake.ledger import Delivery
 from jobs.json_lines import json_parser
+from jobs.text_lines import line_decoder, line_reader, pattern_parser
 
 CORRUPT = "corrupt_record"
 # Between the values of a row before hashing, and in place of a null: control characters no honest text field holds.
 _UNIT_SEPARATOR = "\x1f"
 _ABSENT = "\x00"
+# Encodings in which the byte of a line end is never part of another character: Spark may split files of these anywhere.
+_SPLIT_BY_BYTES = ("utf-8", "latin-1", "cp1252")
+# What Spark's csv reader calls the encodings it reads rightly: it refuses cp1252, and parts UTF-16 inside characters.
+_CHARSETS = {"utf-8": "UTF-8", "latin-1": "ISO-8859-1"}
 _WITH_OFFSET = "yyyy-MM-dd'T'HH:mm:ss.SSSSSSxxx"
 
 
@@ -31,8 +36,8 @@ def read_landing(
 ) -> DataFrame:
     """Rows of deliveries of one source as they came, all text; `layouts` holds each delivery's by its id.
 
-    Columns: those of the table raw_<source>. A line with too few or too many fields, or one that is no JSON object,
-    keeps its text in corrupt_record. Headers and types were judged before.
+    Columns: those of the table raw_<source>. A line with too few or too many fields, one that does not fit the pattern,
+    or one that is no JSON object keeps its text in corrupt_record. Headers and types were judged before.
     """
     source = contract.sources[deliveries[0].source]
     read = _READERS[source.format]
@@ -81,36 +86,72 @@ def _file() -> Column:
 
 
 def _file_keys(spark: SparkSession, contract: Contract, deliveries: Sequence[Delivery]) -> DataFrame:
-    as_spark_spells = spark.sparkContext._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]  # noqa: SLF001
     rows = [
-        (
-            as_spark_spells(str(contract.folder / one.path)).toUri().getRawPath(),
-            one.delivery_id,
-            one.slot,
-            one.known_date,
-        )
+        (_as_spark_spells(spark, contract.folder / one.path), one.delivery_id, one.slot, one.known_date)
         for one in deliveries
     ]
     return spark.createDataFrame(rows, "file STRING, delivery_id STRING, slot DATE, known_date DATE")
 
 
+def _as_spark_spells(spark: SparkSession, path: Path) -> str:
+    """The path as it stands in `file`."""
+    spelling = spark.sparkContext._jvm.org.apache.hadoop.fs.Path  # type: ignore[union-attr]  # noqa: SLF001
+    spelt: str = spelling(str(path)).toUri().getRawPath()
+    return spelt
+
+
 def _read_csv(spark: SparkSession, source: Source, layout: Layout, paths: Sequence[Path]) -> DataFrame:
-    """Fields by their place in the header; their names there never reach Spark."""
+    """Fields by their place in the line; their names in a header never reach Spark."""
     places = [f"field_{place}" for place in range(len(layout))]
-    lines = (
-        spark.read.schema(", ".join(f"{name} STRING" for name in (*places, CORRUPT)))
-        .option("header", True)
-        .option("sep", source.separator)
-        .option("escape", '"')
-        .option("mode", "PERMISSIVE")
-        .option("columnNameOfCorruptRecord", CORRUPT)
-        .option("columnPruning", False)  # a pruned read would not notice a wrong number of fields
-        .csv(_literal(paths))
-    )
+    schema = ", ".join(f"{name} STRING" for name in (*places, CORRUPT))
+    if source.encoding in _CHARSETS:
+        reader = spark.read.schema(schema).options(**_csv_options(source))
+        reader = reader.options(encoding=_CHARSETS[source.encoding], header=source.header)
+        lines = reader.csv(_literal(paths)).withColumn("file", _file())
+    else:
+        parsed = F.from_csv("value", schema, _csv_options(source))
+        lines = (
+            _lines(spark, source, paths, int(source.header)).select("file", parsed.alias("row")).select("file", "row.*")
+        )
     values = {field.column: F.col(place) for field, place in zip(layout, places, strict=True)}
     absent = F.lit(None).cast("string")
     columns = [values.get(name, absent).alias(landed_column(name)) for name in source.types]
-    return lines.select(_file(), *columns, CORRUPT)
+    return lines.select("file", *columns, CORRUPT)
+
+
+def _csv_options(source: Source) -> dict[str, str]:
+    return {
+        "sep": source.separator,
+        "quote": source.quote,
+        "escape": source.quote,
+        "mode": "PERMISSIVE",
+        "columnNameOfCorruptRecord": CORRUPT,
+        "columnPruning": "false",  # a pruned read would not notice a wrong number of fields
+    }
+
+
+def _lines(spark: SparkSession, source: Source, paths: Sequence[Path], above: int) -> DataFrame:
+    """Lines as (file, value), without the first `above` ones of each file; blank ones may be among them."""
+    told = "file STRING, value STRING"
+    if source.encoding not in _SPLIT_BY_BYTES:
+        files = spark.createDataFrame(
+            [(_as_spark_spells(spark, one), str(one)) for one in paths], "file STRING, path STRING"
+        )
+        return files.mapInArrow(line_reader(source.encoding, above), told)
+    lines = spark.read.text(_literal(paths))
+    if source.encoding == "utf-8" and not above:
+        return lines.select(_file(), "value")
+    is_top = F.col("_metadata.file_block_start") == 0
+    pieces = lines.select(_file(), is_top.alias("is_top"), F.col("value").cast("binary"))
+    return pieces.mapInArrow(line_decoder(source.encoding, above), told)
+
+
+def _read_text(spark: SparkSession, source: Source, layout: Layout, paths: Sequence[Path]) -> DataFrame:
+    """The groups of the contract's pattern. Matched in Python, as the file was inspected: Java's patterns differ."""
+    columns = [landed_column(field.name) for field in layout]
+    schema = ", ".join(f"`{name}` STRING" for name in ("file", *columns, CORRUPT))
+    lines = _lines(spark, source, paths, source.header_lines)
+    return lines.mapInArrow(pattern_parser(source.pattern or "", columns, CORRUPT), schema)
 
 
 def _read_json(spark: SparkSession, source: Source, layout: Layout, paths: Sequence[Path]) -> DataFrame:
@@ -155,6 +196,7 @@ def _arrow_type(arrow: pa.Schema, path: Sequence[str]) -> pa.DataType:
 
 _READERS: dict[str, Callable[[SparkSession, Source, Layout, Sequence[Path]], DataFrame]] = {
     "csv": _read_csv,
+    "text": _read_text,
     "json": _read_json,
     "parquet": _read_parquet,
 }

@@ -3,6 +3,7 @@
 import codecs
 import gzip
 import hashlib
+import re
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from churnlake.contract.source import Source
+from churnlake.deliveries.encoding import UTF16_MARKS, Decoding, alien_encoding, undecodable
 
 _CHUNK = 1 << 20
 _HEAD = 1 << 16
@@ -19,14 +21,18 @@ _SIGNATURES = (
     (b"PK\x03\x04", "a zip archive or an Excel workbook", "unpack it, or save the sheet as CSV"),
     (b"PAR1", "a Parquet file", None),
     (b"PARE", "an encrypted Parquet file", None),
-    (b"\xff\xfe", "UTF-16 text (byte mark FF FE)", "save it as UTF-8"),
-    (b"\xfe\xff", "UTF-16 text (byte mark FE FF)", "save it as UTF-8"),
     (b"%PDF", "a PDF document", None),
     (b"SQLite format 3", "a SQLite database", "export the table"),
 )
 # What the contract's formats are called in a sentence.
-WANTED = {"csv": "CSV text", "json": "JSON lines (one object per line)", "parquet": "a parquet file"}
-_SHORT = {"csv": "CSV", "json": "one JSON object per line", "parquet": "Parquet"}
+WANTED = {
+    "csv": "CSV text",
+    "text": "text of the contract's pattern",
+    "json": "JSON lines (one object per line)",
+    "parquet": "a parquet file",
+}
+_SHORT = {"csv": "CSV", "text": "such text", "json": "one JSON object per line", "parquet": "Parquet"}
+_LINE_END = re.compile("\r\n|\r|\n")
 
 
 class Stamp(NamedTuple):
@@ -46,17 +52,36 @@ class Digest(NamedTuple):
 
 @dataclass(frozen=True)
 class Text:
-    """What reading a text to its end told: its first 64 KB, whether it has a second line, its first bad bytes."""
+    """What reading a text to its end told: its first 64 KB, its bytes in its encoding, whether it has rows.
+
+    Its rows begin after `rows_at` lines.
+    """
 
     head: bytes
+    decoding: Decoding
+    rows_at: int
     has_rows: bool
-    wrong_byte: int | None
-    nul_byte: int | None
 
     @property
     def has_mark(self) -> bool:
-        """Whether a byte order mark stands before it."""
-        return self.head.startswith(codecs.BOM_UTF8)
+        """Whether a byte order mark stands before it that its encoding can do without."""
+        return self.decoding.encoding == "utf-8" and self.head.startswith(codecs.BOM_UTF8)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines of its head, without a line that goes on beyond it."""
+        # The head may end inside a character; whether the text is of its encoding is judged apart.
+        lines = _lines(codecs.getincrementaldecoder(self.decoding.encoding)("ignore").decode(self.head))
+        return lines if self.decoding.bytes == len(self.head) or len(lines) == 1 else lines[:-1]
+
+    @property
+    def rows(self) -> list[str]:
+        """The lines of its head that are rows: after what stands above them, and not blank."""
+        return [line for line in self.lines[self.rows_at :] if line.strip()]
+
+
+def _lines(text: str) -> list[str]:
+    return _LINE_END.split(text.removeprefix("\ufeff"))
 
 
 def stamp_of(path: Path) -> Stamp:
@@ -81,50 +106,36 @@ def open_text(path: Path) -> BinaryIO:
     return gzip.open(path) if path.suffix == ".gz" else path.open("rb")  # type: ignore[return-value]
 
 
-def read_text(path: Path) -> Text | str:
+def read_text(path: Path, source: Source) -> Text | str:
     """Reads to the end: gzip checks its sum there, and one wrong byte may stand anywhere. A sentence when it cannot."""
     try:
-        return _read_through(path)
+        return _read_through(path, source)
     except (gzip.BadGzipFile, EOFError, zlib.error) as problem:
         return f"cannot be unpacked ({problem}): it is broken or no gzip file; deliver it again"
 
 
-def _read_through(path: Path) -> Text:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    read, wrong, nul, has_rows = 0, None, None, False
+def _read_through(path: Path, source: Source) -> Text:
+    told = Decoding(source.encoding)
+    rows_at = source.header_lines if source.format == "text" else int(source.format == "csv" and source.header)
     with open_text(path) as file:
         head = file.read(_HEAD)
-        has_rows = len(head.strip(b"\r\n").splitlines()) > 1
-        chunk = head
-        while chunk:
-            has_rows = has_rows or (read > 0 and bool(chunk.strip()))
-            wrong = _wrong_byte(decoder, chunk, read) if wrong is None else wrong
-            if nul is None and b"\x00" in chunk:
-                nul = read + chunk.index(b"\x00")
-            read += len(chunk)
-            chunk = file.read(_CHUNK)
-    wrong = _wrong_byte(decoder, b"", read, final=True) if wrong is None else wrong
-    return Text(head, has_rows, wrong, nul)
+        has_rows = any(line.strip() for line in _lines(told.take(head))[rows_at:])
+        while piece := file.read(_CHUNK):
+            has_rows = bool(told.take(piece).strip()) or has_rows
+    told.take(b"", final=True)
+    return Text(head, told, rows_at, has_rows)
 
 
-def _wrong_byte(decoder: codecs.IncrementalDecoder, chunk: bytes, before: int, *, final: bool = False) -> int | None:
-    pending = len(decoder.getstate()[0])
-    try:
-        decoder.decode(chunk, final)
-    except UnicodeDecodeError as problem:
-        return before - pending + problem.start
-    return None
-
-
-def text_problems(text: Text, source: Source) -> Iterator[str]:
-    """Why a text is none of the kind that csv and json are made of; the first reason is enough."""
-    alien = alien_format(text.head, source)
+def text_problems(path: Path, text: Text, source: Source) -> Iterator[str]:
+    """Why a text is none of the kind that csv, text and json are made of; the first reason is enough."""
+    alien = alien_format(text.head, source) or alien_encoding(text.head, text.decoding, source)
     if alien or not text.head.strip():
         yield alien or "is empty once unpacked: deliver it again"
-    elif text.wrong_byte is not None:
-        yield f"is not UTF-8 text (first at byte {text.wrong_byte:,}): save it as UTF-8"
-    elif text.nul_byte is not None:
-        yield f"holds a NUL byte (first at byte {text.nul_byte:,}), which no text does: deliver it again"
+    elif text.decoding.wrong_byte is not None:
+        with open_text(path) as file:
+            yield undecodable(file, text.decoding.wrong_byte, source)
+    elif text.decoding.nul_byte is not None:
+        yield f"holds a NUL byte (first at byte {text.decoding.nul_byte:,}), which no text does: deliver it again"
 
 
 def alien_format(head: bytes, source: Source) -> str | None:
@@ -133,11 +144,11 @@ def alien_format(head: bytes, source: Source) -> str | None:
         if head.startswith(signature) and not (source.format == "parquet" and signature == b"PAR1"):
             return _instead(source, f"is {name}", advice)
     begins = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1]
-    if source.format == "csv":
-        if b"\x00" in head:
-            return _instead(source, "is binary (it holds NUL bytes)", None)
-        if begins in (b"{", b"["):
-            return _instead(source, "looks like JSON", None)
+    has_nul = b"\x00" in head and source.encoding != "utf-16" and not head.startswith(UTF16_MARKS)
+    if source.format in ("csv", "text") and has_nul:
+        return _instead(source, "is binary (it holds NUL bytes)", None)
+    if source.format == "csv" and begins in (b"{", b"["):
+        return _instead(source, "looks like JSON", None)
     if source.format == "parquet" and not head.startswith(b"PAR1"):
         return _instead(source, _unlike_parquet(head, begins), None)
     return None

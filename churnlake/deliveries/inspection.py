@@ -6,9 +6,10 @@ from pathlib import Path
 
 from churnlake.contract.source import Source
 from churnlake.deliveries.columnar import match_footer
-from churnlake.deliveries.content import Digest, alien_format, digest_of, read_text, stamp_of, text_problems
-from churnlake.deliveries.delimited import match_header
+from churnlake.deliveries.content import Digest, Text, alien_format, digest_of, read_text, stamp_of, text_problems
+from churnlake.deliveries.delimited import match_header, match_places
 from churnlake.deliveries.layout import Drift, Layout, Match, first_named
+from churnlake.deliveries.patterned import match_pattern
 from churnlake.deliveries.records import match_records
 
 _HEAD = 1 << 10
@@ -77,13 +78,21 @@ def _matched(path: Path, digest: Digest, source: Source) -> Match:
         with path.open("rb") as file:
             alien = alien_format(file.read(_HEAD), source)
         return _refused(alien) if alien else match_footer(path, source)
-    text = read_text(path)
-    problems = (text,) if isinstance(text, str) else tuple(text_problems(text, source))
+    text = read_text(path, source)
+    problems = (text,) if isinstance(text, str) else tuple(text_problems(path, text, source))
     if isinstance(text, str) or problems:
         return _refused(*problems)
-    match = match_header(text, source) if source.format == "csv" else match_records(path, source)
+    match = _match_text(path, text, source)
     mark = (Drift("bom", "begins with a byte order mark"),) if text.has_mark else ()
     return Match(match.layout, match.problems, (*mark, *match.drift))
+
+
+def _match_text(path: Path, text: Text, source: Source) -> Match:
+    if source.format == "json":
+        return match_records(path, source)
+    if source.format == "text":
+        return match_pattern(text, source)
+    return match_header(text, source) if source.header else match_places(text, source)
 
 
 def _refused(*problems: str) -> Match:

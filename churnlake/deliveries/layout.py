@@ -28,7 +28,7 @@ class Field:
 
 
 Layout = tuple[Field, ...]
-"""A csv file's columns from left to right; a json or parquet file's fields by path."""
+"""A csv file's columns from left to right; a text's by the contract; a json or parquet file's fields by path."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,13 @@ class _Claim(NamedTuple):
 
 def contract_paths(source: Source) -> dict[Path, str]:
     """The contract's columns by the path they have in a file."""
-    return {(column,) if source.format == "csv" else tuple(column.split(".")): column for column in source.types}
+    has_records = source.format in ("json", "parquet")
+    return {tuple(column.split(".")) if has_records else (column,): column for column in source.types}
+
+
+def layout_by_types(source: Source) -> Layout:
+    """The layout of a file whose columns stand in the order of the contract's types."""
+    return tuple(Field(column, column) for column in source.types)
 
 
 def match_columns(found: Sequence[Path], source: Source) -> Match:

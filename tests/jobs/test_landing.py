@@ -69,6 +69,144 @@ def test_csv_columns_are_taken_by_the_name_they_stand_for(
     assert {(row.slot, row.known_date, row.known_month) for row in rows} == {(DAY, DAY, "2026-03")}
 
 
+def rows_of(spark: SparkSession, contract: Contract, *names: str) -> list[tuple[str | None, ...]]:
+    """(order_no, price, item, corrupt_record, row_hash) of files as the contract calls their columns, in order."""
+    rows = landed(spark, contract, dict.fromkeys(names, as_named(contract))).collect()
+    shown = sorted(rows, key=lambda row: (row.delivery_id, row.position))
+    return [(row.order_no, row.price, row["item"], row.corrupt_record, row.row_hash) for row in shown]
+
+
+def test_csv_of_every_encoding_gives_the_same_rows(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """Plain or packed, with any line end, header or not, down to the hashes of the rows."""
+    lines = ["h", 'a;ann;;1,5;;"Caf\u00e9; ""x""";', "", 'b;bob;;;;"";y', "c;cut \u00e9", ' \u00fc;ann;;1;;"x;y;z']
+    first = None
+    for encoding in ("utf-8", "latin-1", "cp1252", "utf-16"):
+        for header in (True, False):
+            keys = f"separator = ';'\nencoding = '{encoding}'\nheader = {str(header).lower()}"
+            shop = make_contract(tmp_path, ('role = "events"', f'role = "events"\n{keys}'))
+            for name, line_end in (("a.csv", "\n"), ("b.csv", "\r\n")):
+                content = line_end.join(lines[not header :]).encode(encoding)
+                (tmp_path / name).write_bytes(content)
+                (tmp_path / f"{name}.gz").write_bytes(gzip.compress(content))
+            rows = rows_of(spark, shop, "a.csv", "a.csv.gz", "b.csv", "b.csv.gz")
+            assert rows[:4] == rows[4:8] == rows[8:12] == rows[12:]
+            first = first or rows[:4]
+            assert rows[:4] == first
+    assert first is not None
+    assert [row[:4] for row in first] == [
+        ("a", "1,5", 'Caf\u00e9; "x"', None),
+        ("b", None, None, None),
+        ("c", None, None, "c;cut \u00e9"),
+        (" \u00fc", "1", "x;y;z", ' \u00fc;ann;;1;;"x;y;z'),
+    ]
+
+
+def test_utf_16_is_parted_at_line_ends_and_cp1252_has_its_own_signs(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """A character half of which is the byte of a line end is no line end; a byte order mark is no part of a value."""
+    items = {"utf-16": "\u0a00\u0100\u010a\u0d0a\U0001f375", "cp1252": "\u20ac\u2019\u0161"}
+    for encoding, item in items.items():
+        shop = make_contract(tmp_path, ('role = "events"', f'role = "events"\nencoding = "{encoding}"\nheader = false'))
+        (tmp_path / "a.csv").write_bytes((f"a,,,1,,{item},\r\n" * 3).encode(encoding))
+        rows = rows_of(spark, shop, "a.csv")
+        assert [row[:4] for row in rows] == [("a", "1", item, None)] * 3
+        assert len({row[4] for row in rows}) == 1
+
+
+def test_quotes_are_those_of_the_contract(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """Another sign, or none: then a quote is a character like any other and every separator parts."""
+    found = {}
+    lines = ["h", "a,,,1,,'it''s, \"fine\"',", 'b,,,1,,"x"y",', 'c,,,1,,"d, e",', "d,,,'',,\\'x\\,", "e,,,1,,it's,"]
+    for sign in ("'", ""):
+        for encoding in ("utf-8", "utf-16"):
+            keys = f'quote = "{sign}"\nencoding = "{encoding}"'
+            shop = make_contract(tmp_path, ('role = "events"', f'role = "events"\n{keys}'))
+            (tmp_path / "a.csv").write_bytes("\n".join(lines).encode(encoding))
+            found[sign, encoding] = [row[:4] for row in rows_of(spark, shop, "a.csv")]
+    assert (
+        found["'", "utf-8"]
+        == found["'", "utf-16"]
+        == [
+            ("a", "1", 'it\'s, "fine"', None),
+            ("b", "1", '"x"y"', None),
+            ("c", "1", '"d', 'c,,,1,,"d, e",'),
+            ("d", None, "\\'x\\", None),
+            ("e", "1", "it's", None),
+        ]
+    )
+    assert (
+        found["", "utf-8"]
+        == found["", "utf-16"]
+        == [
+            ("a", "1", "'it''s", "a,,,1,,'it''s, \"fine\"',"),
+            ("b", "1", '"x"y"', None),
+            ("c", "1", '"d', 'c,,,1,,"d, e",'),
+            ("d", "''", "\\'x\\", None),
+            ("e", "1", "it's", None),
+        ]
+    )
+
+
+def test_lines_are_read_by_the_contracts_pattern(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """In every encoding, packed or not: groups by name, nothing else of the line; what does not fit is misshapen."""
+    pattern = (
+        r"\s*(?P<order_no>\d+) (?P<customer>\w+) (?P<at>\S+) (?P<price>\S+) (?P<pieces>\d+) "
+        r"(?P<item>.*?)( (?P<kind>sale))?"
+    )
+    lines = [
+        "  no customer",
+        "",
+        " 007 \u00e5sa 1997-01-01 11,77 1 caf\u00e9 sale",
+        "8 bob x ? 2 ",
+        " \t ",
+        "9 bob \u00e9",
+    ]
+    first = None
+    for encoding in ("utf-8", "latin-1", "cp1252", "utf-16"):
+        keys = f"format = 'text'\npattern = '{pattern}'\nheader_lines = 2\nencoding = '{encoding}'"
+        shop = make_contract(tmp_path, ('role = "events"', f'role = "events"\n{keys}'))
+        content = "\r\n".join(lines).encode(encoding)
+        (tmp_path / "a.txt").write_bytes(content)
+        (tmp_path / "b.txt.gz").write_bytes(gzip.compress(content))
+        rows = rows_of(spark, shop, "a.txt", "b.txt.gz")
+        assert rows[:3] == rows[3:]
+        first = first or rows[:3]
+        assert rows[:3] == first
+    assert first is not None
+    assert [row[:4] for row in first] == [
+        ("007", "11,77", "caf\u00e9", None),
+        ("8", "?", None, None),
+        (None, None, None, "9 bob \u00e9"),
+    ]
+
+
+def test_a_text_without_header_lines_loses_no_line(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """Read in pieces too: with lines above the rows only those of its first piece are left out."""
+    pattern = "(?P<order_no>\\d+) (?P<customer>.*) " + " ".join(
+        f"(?P<{name}>.)?" for name in ("at", "price", "pieces", "item", "kind")
+    )
+    lines = [f"{number} {'ann' * 10}     " for number in range(1, 200_001)]
+    (tmp_path / "large.txt").write_text("\ufeff" + "\n".join(lines))
+    for above in (0, 2):
+        keys = f"format = 'text'\npattern = '{pattern}'\nheader_lines = {above}"
+        shop = make_contract(tmp_path, ('role = "events"', f'role = "events"\n{keys}'))
+        read = landed(spark, shop, {"large.txt": as_named(shop)})
+        told = read.agg(
+            F.count("*"), F.count_distinct("order_no"), F.min(F.col("order_no").cast("int")), F.count("corrupt_record")
+        )
+        assert tuple(told.first() or ()) == (200_000 - above, 200_000 - above, 1 + above, 0)
+        assert read.select(F.shiftright("position", 33)).distinct().count() > 1
+
+
 def test_json_values_keep_the_text_they_were_written_in(
     spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:

@@ -163,7 +163,7 @@ def test_of_many_differences_twenty_are_named(shop: Contract) -> None:
             "is a zip archive or an Excel workbook, not CSV text: unpack it, or save the sheet as CSV",
         ),
         ("2011-02-03.csv", b"PAR1\x15\x04", "is a Parquet file, not CSV text: deliver CSV, as the contract says"),
-        ("2011-02-03.csv", GOOD.decode().encode("utf-16"), "is UTF-16 text (byte mark FF FE), not CSV text: save it as UTF-8"),  # noqa: E501
+        ("2011-02-03.csv", GOOD.decode().encode("utf-16"), 'is UTF-16 (byte mark FF FE): set encoding = "utf-16" or save it as UTF-8'),  # noqa: E501
         (
             "2011-02-03.csv",
             GOOD.decode().encode("utf-16-le"),
@@ -191,9 +191,20 @@ def test_of_many_differences_twenty_are_named(shop: Contract) -> None:
         (
             "2011-02-03.csv",
             HEADER.encode() + ROW.encode() * 4_000 + b"8,,,caf\xe9\n",
-            f"is not UTF-8 text (first at byte {len(HEADER) + 4_000 * len(ROW) + 7:,}): save it as UTF-8",
+            (f"is not UTF-8 text (first at byte {len(HEADER) + 4_000 * len(ROW) + 7:,}): as cp1252 it would read, with "
+             "'\u00e9' there; set encoding = \"cp1252\" or save it as UTF-8"),
         ),
-        ("2011-02-03.csv", GOOD + b"8,,,caf\xc3", f"is not UTF-8 text (first at byte {len(GOOD) + 7}): save it as UTF-8"),  # noqa: E501
+        (
+            "2011-02-03.csv",
+            GOOD + b"8,,,caf\xc3",
+            (f"is not UTF-8 text (first at byte {len(GOOD) + 7}): as cp1252 it would read, with '\u00c3' there; "
+             'set encoding = "cp1252" or save it as UTF-8'),
+        ),
+        (
+            "2011-02-03.csv",
+            GOOD + b"8,,,caf\xc3\xa9 caf\xe9\n",
+            f"is not UTF-8 text (first at byte {len(GOOD) + 13}): save it as UTF-8",
+        ),
     ],
     ids=lambda value: None if isinstance(value, bytes) else str(value)[:30],
 )  # fmt: skip
@@ -286,3 +297,60 @@ def test_two_files_for_one_day_are_refused_by_name(load_shop: LoadShop, tmp_path
     assert str(caught.value) == (
         "in/2011-02-03.csv and in/2011-02-03-again.csv are both for 2011-02-03\n  next: keep one of them"
     )
+
+
+NAMELESS = ('role = "events"', 'role = "events"\nheader = false')
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"7,2011-02-03,1,x\n",
+        b"\xef\xbb\xbf\r\n7,2011-02-03,1,x",
+        b"cut off\n7,2011-02-03,,\n",
+        b'7,2011-02-03,1,"a, b"\n',
+    ],
+)
+def test_a_file_without_a_header_has_its_columns_in_the_order_of_the_types(load_shop: LoadShop, content: bytes) -> None:
+    """The first line is a row; one line of another length is that row's fault."""
+    shop = load_shop(NAMELESS)
+    (shop.folder / "in").mkdir()
+    path = shop.folder / "in" / "2011-02-03.csv"
+    path.write_bytes(content)
+    found = inspect(path, shop.sources["sales"])
+    assert found.problems == ()
+    assert found.layout == tuple(Field(name, name) for name in ("id", "at", "price", "kind"))
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"7,2011-02-03,1\n8,2011-02-03,1\n",
+         "has 3 fields in its first line; the contract's types are 4: id, at, price, kind"),
+        (b"7;2011-02-03;1,5;x\n", "has 2 fields in its first line; the contract's types are 4: id, at, price, kind"),
+        (GOOD, "begins with the columns' names: set header = true, or deliver it without them"),
+        (b"\r\n \r\n", "is empty once unpacked: deliver it again"),
+    ],
+)  # fmt: skip
+def test_a_file_without_a_header_is_judged_by_the_number_of_its_fields(
+    load_shop: LoadShop, content: bytes, problem: str
+) -> None:
+    """None of its lines could be read: the file is refused, not every row of it."""
+    shop = load_shop(NAMELESS)
+    (shop.folder / "in").mkdir()
+    assert problems_of(shop, content) == [problem]
+
+
+@pytest.mark.parametrize(
+    ("keys", "header"),
+    [
+        ("separator = ';'", "id;at;price;kind"),
+        ('quote = "\'"', "'id','at',price,'kind'"),
+        ("quote = ''\ndrift = { extra = 'accept' }", 'id,at,price,kind,"a,b"'),
+    ],
+)
+def test_a_header_is_read_with_the_signs_of_the_contract(load_shop: LoadShop, keys: str, header: str) -> None:
+    """Its separator and its quote; without a quote every separator parts."""
+    shop = load_shop(('role = "events"', f'role = "events"\n{keys}'))
+    (shop.folder / "in").mkdir()
+    assert problems_of(shop, f"{header}\n1\n".encode()) == []
