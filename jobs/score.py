@@ -5,10 +5,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.errors import ChurnlakeError
+from churnlake.model.levels import Category
 from churnlake.model.plan import Scored, ScoringPlan
 
 # Spark's Python workers import this module for every job: what only the driver needs stays out of their start.
@@ -41,12 +43,21 @@ def _scorer(plan_json: str) -> Callable[[Iterable[pa.RecordBatch]], Iterable[pa.
 
 def _scored_batch(plan: ScoringPlan, batch: pa.RecordBatch) -> pa.RecordBatch:
     # An absent value is null in Arrow and NaN in the plan's matrix.
-    columns = [batch.column(name).to_numpy(zero_copy_only=False) for name in plan.features]
-    scored = plan.score(np.column_stack(columns).astype(np.float64, copy=False))
+    numbers = [batch.column(term.name).to_numpy(zero_copy_only=False) for term in plan.terms]
+    codes = [_codes(term.category, batch.column(term.name)) for term in plan.categories]
+    scored = plan.score(np.column_stack([*numbers, *codes]).astype(np.float64, copy=False))
     return pa.RecordBatch.from_pydict(
         {"customer_id": batch.column("customer_id"), "churn_probability": pa.array(scored.probability)}
         | _reason_arrays(plan, scored)
     )
+
+
+def _codes(category: Category, texts: pa.Array) -> NDArray[np.float64]:
+    """The plan's codes of a column: each different text is looked up once."""
+    found = texts.dictionary_encode()
+    codes = category.encode([*found.dictionary.to_pylist(), None])
+    places: NDArray[np.int32] = found.indices.fill_null(len(codes) - 1).to_numpy(zero_copy_only=False)
+    return codes[places]
 
 
 def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:

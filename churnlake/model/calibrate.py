@@ -42,16 +42,23 @@ def calibrate(
 
     The gain is measured on rows the sigmoid was not fitted to: fitted on four folds, judged on the fifth.
     """
-    corrected = np.empty_like(log_odds)
-    for fitted_on, judged_on in folds:
-        slope, intercept = _limited_sigmoid(log_odds[fitted_on], labels[fitted_on])
-        corrected[judged_on] = slope * log_odds[judged_on] + intercept
-    gains = row_losses(log_odds, labels) - row_losses(corrected, labels)
+    gains = row_losses(log_odds, labels) - row_losses(cross_fitted(log_odds, labels, folds), labels)
     gain, error = float(gains.mean()), clustered_standard_error(gains, customers)
     if not gain > error:
         return Calibration(1.0, 0.0, gain, error, applied=False)
     slope, intercept = _limited_sigmoid(log_odds, labels)
     return Calibration(slope, intercept, gain, error, applied=True)
+
+
+def cross_fitted(
+    log_odds: NDArray[np.float64], labels: NDArray[np.int64], folds: Sequence[Fold]
+) -> NDArray[np.float64]:
+    """Log-odds float64[n], each corrected by a sigmoid that was fitted on the other folds."""
+    corrected = np.empty_like(log_odds)
+    for fitted_on, judged_on in folds:
+        slope, intercept = _limited_sigmoid(log_odds[fitted_on], labels[fitted_on])
+        corrected[judged_on] = slope * log_odds[judged_on] + intercept
+    return corrected
 
 
 def row_losses(log_odds: NDArray[np.float64], labels: NDArray[np.int64]) -> NDArray[np.float64]:

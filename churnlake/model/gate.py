@@ -12,9 +12,9 @@ from churnlake.errors import ModelRefusedError
 from churnlake.features import Family, Feature
 from churnlake.model.evaluate import Evaluation, auc, log_losses, relative_gain
 from churnlake.model.fit import FittedModel
-from churnlake.model.pipeline import Candidate, build_candidates, build_classifier, build_preparation, fit_or_fail
+from churnlake.model.pipeline import Candidate, build_classifier, build_preparation, fit_or_fail
 from churnlake.model.search import Search, search_by_customer
-from churnlake.model.split import Sample, Split
+from churnlake.model.split import Protocol, Sample, Split
 
 MINIMUM_TEST_OUTCOMES = 50
 MINIMUM_CUTOFFS = 3
@@ -133,6 +133,16 @@ def check_cutoffs(train: Sample) -> Check:
     )
 
 
+def check_later_time(protocol: Protocol) -> Check:
+    """Outcomes without dates cannot show that a model holds for a later time: provisional until a person says more."""
+    return run_check(
+        "examined on a later time",
+        "outcomes with dates, examined on later ones; without dates a person decides",
+        Verdict.HOLD,
+        lambda: Finding(protocol.is_dated, _examined(protocol), len(protocol.test_cutoffs)),
+    )
+
+
 def check_against_constant(split: Split, probability: NDArray[np.float64], seed: int) -> Check:
     """G1: better than giving every customer the training base rate."""
     rate = float(split.train.labels.mean())
@@ -162,7 +172,7 @@ def check_too_good(evaluation: Evaluation) -> Check:
     value = evaluation.pooled.auc
     return run_check(
         "not too good to be true",
-        f"out-of-time AUC of at most {TOO_GOOD_AUC}",
+        f"AUC on the test rows of at most {TOO_GOOD_AUC}",
         Verdict.HOLD,
         lambda: Finding(value <= TOO_GOOD_AUC, f"AUC {value:.4f}", value),
     )
@@ -182,13 +192,15 @@ def check_plan(fitted: FittedModel) -> Check:
 def recency_only(split: Split, catalogue: Sequence[Feature]) -> NDArray[np.float64]:
     """Test probabilities of a logistic regression on the catalogue's `lite` recency feature.
 
+    Without dates it has seen the test rows; one weight gains nothing worth naming by that.
+
     Raises:
         ModelRefusedError: The catalogue marks no such feature.
     """
     names = [feature.name for feature in catalogue if feature.lite and feature.family == Family.RECENCY]
     if not names:
         raise ModelRefusedError("the catalogue marks no lite feature of the family recency to compare with")
-    preparation, classifier = build_preparation(), build_classifier(1.0)
+    preparation, classifier = build_preparation(1), build_classifier(1.0)
     fit_or_fail(classifier, preparation.fit_transform(split.train.columns(names[:1])), split.train.labels)
     return np.asarray(classifier.predict_proba(preparation.transform(split.test.columns(names[:1])))[:, 1])
 
@@ -226,18 +238,26 @@ def permute_by_customer(sample: Sample, generator: np.random.Generator) -> NDArr
 
 
 def judge(fitted: FittedModel) -> Gate:
-    """All checks of a fitted model."""
+    """All checks of a fitted model.
+
+    A catalogue without any feature of recency (customers' attributes alone) leaves that comparison out; outcomes
+    without dates have one check in place of the number of cutoffs, which holds.
+    """
     split, protocol, catalogue = fitted.split, fitted.protocol, fitted.catalogue
-    probability = fitted.plan_probability()
+    probability = fitted.test_probability
+    checks = [
+        check_training_size(split.train, protocol.minimum_outcomes),
+        check_test_size(split.test),
+        check_cutoffs(split.train) if protocol.is_dated else check_later_time(protocol),
+        check_plan(fitted),
+        check_against_constant(split, probability, protocol.seed),
+    ]
+    if any(feature.family == Family.RECENCY for feature in catalogue):
+        checks.append(check_against_recency(split, probability, catalogue, protocol.seed))
     return Gate(
         (
-            check_training_size(split.train, protocol.minimum_outcomes),
-            check_test_size(split.test),
-            check_cutoffs(split.train),
-            check_plan(fitted),
-            check_against_constant(split, probability, protocol.seed),
-            check_against_recency(split, probability, catalogue, protocol.seed),
-            check_permuted(split.train, build_candidates(catalogue), protocol.maturity_days, protocol.seed),
+            *checks,
+            check_permuted(split.train, fitted.candidates, protocol.maturity_days, protocol.seed),
             check_too_good(fitted.evaluation),
         )
     )
@@ -259,6 +279,12 @@ def _check_gain(
 def _training_size(train: Sample, minimum: int) -> Finding:
     count = train.rarer_outcome_customers()
     return Finding(count >= minimum, train.describe_outcomes(minimum), count)
+
+
+def _examined(protocol: Protocol) -> str:
+    if protocol.is_dated:
+        return f"{len(protocol.test_cutoffs)} test cutoffs"
+    return "provisional: the outcomes have no dates, each row was examined by a model of other customers"
 
 
 def _count(count: int, minimum: int, what: str) -> Finding:

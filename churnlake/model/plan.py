@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from churnlake.errors import DataRefusedError, ModelRefusedError
+from churnlake.model.levels import OTHER, Category
 from churnlake.model.reasons import Reasons, members_by_family, top_reasons
 
-PLAN_FORMAT = 1
+# 1 knew numbers only.
+PLAN_FORMAT = 2
 
 # Standard deviations. Beyond this a value says no more than "extreme"; without the limit one customer decides the fit.
 CLIP = 5.0
@@ -48,8 +50,47 @@ class Term:
 
 
 @dataclass(frozen=True)
+class CategoryTerm:
+    """One category's share of the log-odds: a number for each of its states.
+
+    `shares` stand beside `levels`; `other` is the share of any value that is no level, `absent` that of none at all.
+    `usual` as in `Term`.
+    """
+
+    name: str
+    family: str
+    levels: tuple[str, ...]
+    shares: tuple[float, ...]
+    other: float
+    absent: float
+    usual: float
+
+    @cached_property
+    def category(self) -> Category:
+        """The levels with their codes."""
+        return Category(self.name, self.levels)
+
+    def shares_of(self, codes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The shares float64[n] of codes float64[n], as `category` makes them."""
+        states = np.where(np.isnan(codes), len(self.levels) + 1, np.where(codes == OTHER, len(self.levels), codes))
+        return self._table[states.astype(np.intp)]
+
+    def knows(self, codes: NDArray[np.float64]) -> bool:
+        """Whether all of float64[n] are codes of this category."""
+        known = (codes >= OTHER) & (codes < len(self.levels)) & (codes == np.floor(codes))
+        return bool((known | np.isnan(codes)).all())
+
+    @cached_property
+    def _table(self) -> NDArray[np.float64]:
+        return np.array([*self.shares, self.other, self.absent])
+
+
+@dataclass(frozen=True)
 class Scored:
-    """Probabilities float64[n] and up to three reasons a row: see `Reasons` for the shapes of the other three."""
+    """Probabilities float64[n] and up to three reasons a row: see `Reasons` for the shapes of the other three.
+
+    The value of a reason that is a category is NaN: its text is the caller's.
+    """
 
     probability: NDArray[np.float64]
     reason_feature: NDArray[np.int16]
@@ -59,22 +100,24 @@ class Scored:
 
 @dataclass(frozen=True)
 class ScoringPlan:
-    """A calibrated logistic model over `terms`, in the column order of the matrix it scores."""
+    """A calibrated logistic model over `terms`, then `categories`, in the column order of the matrix it scores."""
 
     intercept: float
     terms: tuple[Term, ...]
+    categories: tuple[CategoryTerm, ...] = ()
 
     @cached_property
     def features(self) -> tuple[str, ...]:
-        return tuple(term.name for term in self.terms)
+        return tuple(term.name for term in self._columns)
 
     def score(self, matrix: NDArray[np.float64]) -> Scored:
         """Churn probabilities and reasons of rows whose columns are `features`; NaN means absent.
 
-        A row's result does not depend on the rows beside it, to the last bit.
+        A category's column holds its codes: `plan.categories[i].category.encode(texts)`. A row's result does not depend
+        on the rows beside it, to the last bit.
 
         Raises:
-            DataRefusedError: The matrix has another width, or holds an infinite value.
+            DataRefusedError: The matrix has another width, holds an infinite value, or a code that is none.
         """
         self._validate(matrix)
         probability = np.empty(len(matrix))
@@ -84,11 +127,17 @@ class ScoringPlan:
             rows = np.ascontiguousarray(matrix[part], dtype=np.float64)
             shares = self.shares(rows)
             probability[part] = logistic(self.intercept + shares.sum(axis=1))
-            blocks.append(top_reasons(rows, shares - self._numbers["usual"], self._members))
+            blocks.append(top_reasons(self._told(rows), shares - self._usual, self._members))
         return _joined(probability, blocks)
 
     def shares(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         """Each feature's share of the log-odds, float64[n, f]: the intercept plus a row's sum is its log-odds."""
+        numbers, codes = matrix[:, : len(self.terms)], matrix[:, len(self.terms) :]
+        told = [term.shares_of(codes[:, place]) for place, term in enumerate(self.categories)]
+        # In C order, whatever the parts' own: see `score`.
+        return np.ascontiguousarray(np.column_stack([self._number_shares(numbers), *told]))
+
+    def _number_shares(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
         number = self._numbers
         absent = np.isnan(matrix)
         shaped = np.where(absent, number["fill"], signed_log(matrix))
@@ -98,7 +147,12 @@ class ScoringPlan:
 
     def to_json(self) -> str:
         """Canonical text: equal plans give equal bytes, and reading it back gives exactly the same numbers."""
-        document = {"format": PLAN_FORMAT, "intercept": self.intercept, "terms": [asdict(term) for term in self.terms]}
+        document = {
+            "format": PLAN_FORMAT,
+            "intercept": self.intercept,
+            "terms": [asdict(term) for term in self.terms],
+            "categories": [asdict(term) for term in self.categories],
+        }
         return json.dumps(document, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
     @classmethod
@@ -106,39 +160,63 @@ class ScoringPlan:
         """The plan written by `to_json`.
 
         Raises:
-            ModelRefusedError: The text is not exactly such a document: a missing or further key, a number that is none.
+            ModelRefusedError: The text is not exactly such a document: another format, a missing or further key, a
+                number that is none.
         """
         try:
             document = json.loads(text)
         except ValueError as error:
             raise _not_a_plan(f"it is not JSON ({error})") from error
-        _require_keys(document, {"format", "intercept", "terms"})
-        if document["format"] != PLAN_FORMAT:
-            raise _not_a_plan(f"its format is {document['format']!r}; this version reads {PLAN_FORMAT}")
-        if not isinstance(document["terms"], list) or not document["terms"]:
+        _require_format(document)
+        _require_keys(document, {"format", "intercept", "terms", "categories"})
+        terms, categories = document["terms"], document["categories"]
+        if not (isinstance(terms, list) and isinstance(categories, list) and terms + categories):
             raise _not_a_plan("it has no terms")
-        return cls(_number(document, "intercept"), tuple(_term(entry) for entry in document["terms"]))
+        return cls(
+            _number(document, "intercept"),
+            tuple(_term(entry) for entry in terms),
+            tuple(_category_term(entry) for entry in categories),
+        )
 
     @property
     def digest(self) -> str:
         """sha256 of the canonical text, in hex."""
         return hashlib.sha256(self.to_json().encode()).hexdigest()
 
+    @property
+    def _columns(self) -> tuple[Term | CategoryTerm, ...]:
+        return (*self.terms, *self.categories)
+
     @cached_property
     def _numbers(self) -> Mapping[str, NDArray[np.float64]]:
         return {name: np.array([getattr(term, name) for term in self.terms]) for name in _NUMBERS}
 
     @cached_property
+    def _usual(self) -> NDArray[np.float64]:
+        return np.array([term.usual for term in self._columns])
+
+    @cached_property
     def _members(self) -> tuple[NDArray[np.intp], ...]:
-        return members_by_family([term.family for term in self.terms])
+        return members_by_family([term.family for term in self._columns])
+
+    def _told(self, matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The matrix as reasons tell its values: codes mean nothing outside the plan."""
+        if not self.categories:
+            return matrix
+        return np.where(np.arange(matrix.shape[1]) < len(self.terms), matrix, np.nan)
 
     def _validate(self, matrix: NDArray[np.float64]) -> None:
-        if matrix.ndim != 2 or matrix.shape[1] != len(self.terms):
-            raise DataRefusedError(f"the model scores {len(self.terms)} features; got a matrix of shape {matrix.shape}")
+        width = len(self.features)
+        if matrix.ndim != 2 or matrix.shape[1] != width:
+            raise DataRefusedError(f"the model scores {width} features; got a matrix of shape {matrix.shape}")
         infinite = np.flatnonzero(np.isinf(matrix).any(axis=0))
         if len(infinite):
             names = ", ".join(self.features[column] for column in infinite)
             raise DataRefusedError(f"infinite values in {names}; a feature is a number, or null where absent")
+        for place, term in enumerate(self.categories, start=len(self.terms)):
+            if not term.knows(matrix[:, place]):
+                levels = len(term.levels)
+                raise DataRefusedError(f"{term.name} must hold codes of its {levels} levels, {OTHER} or none at all")
 
 
 def signed_log(matrix: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -172,12 +250,30 @@ def _joined(probability: NDArray[np.float64], blocks: list[Reasons]) -> Scored:
 
 def _term(entry: Any) -> Term:
     _require_keys(entry, {field.name for field in fields(Term)})
-    if not (isinstance(entry["name"], str) and isinstance(entry["family"], str)):
-        raise _not_a_plan("a term's name and family must be text")
+    _require_names(entry)
     numbers = {name: _number(entry, name) for name in _NUMBERS}
     if not (numbers["spread"] > 0 and numbers["absent_spread"] > 0):
         raise _not_a_plan(f"the spread of {entry['name']} must be above 0")
     return Term(name=entry["name"], family=entry["family"], **numbers)
+
+
+def _category_term(entry: Any) -> CategoryTerm:
+    _require_keys(entry, {field.name for field in fields(CategoryTerm)})
+    _require_names(entry)
+    levels, shares = entry["levels"], entry["shares"]
+    if not (isinstance(levels, list) and isinstance(shares, list) and len(levels) == len(shares)):
+        raise _not_a_plan(f"{entry['name']} must have as many shares as levels")
+    if not all(isinstance(level, str) for level in levels) or len(set(levels)) < len(levels):
+        raise _not_a_plan(f"the levels of {entry['name']} must be different texts")
+    return CategoryTerm(
+        name=entry["name"],
+        family=entry["family"],
+        levels=tuple(levels),
+        shares=tuple(_number({"a share": share}, "a share") for share in shares),
+        other=_number(entry, "other"),
+        absent=_number(entry, "absent"),
+        usual=_number(entry, "usual"),
+    )
 
 
 def _number(entry: Mapping[str, Any], key: str) -> float:
@@ -191,6 +287,21 @@ def _require_keys(entry: Any, keys: set[str]) -> None:
     if not isinstance(entry, dict) or set(entry) != keys:
         found = sorted(entry) if isinstance(entry, dict) else type(entry).__name__
         raise _not_a_plan(f"it must have exactly the keys {sorted(keys)}; got {found}")
+
+
+def _require_names(entry: Mapping[str, Any]) -> None:
+    if not (isinstance(entry["name"], str) and isinstance(entry["family"], str)):
+        raise _not_a_plan("a term's name and family must be text")
+
+
+def _require_format(document: Any) -> None:
+    """A plan of another version is whole, but its numbers mean something else."""
+    found = document.get("format") if isinstance(document, dict) else PLAN_FORMAT
+    if found != PLAN_FORMAT:
+        raise ModelRefusedError(
+            f"the model's scoring plan has format {found!r}; this version of Churnlake reads {PLAN_FORMAT}",
+            next_step="train and register the model again",
+        )
 
 
 def _not_a_plan(problem: str) -> ModelRefusedError:

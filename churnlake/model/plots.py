@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from churnlake.model.evaluate import reliability_bins
 from churnlake.model.plan import ScoringPlan
 
+LEVELS_SHOWN = 8
+
 
 def draw_plots(plan: ScoringPlan, probability: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, bytes]:
     """PNG bytes by file name, for float64[n] test probabilities and what happened."""
@@ -19,7 +21,7 @@ def draw_plots(plan: ScoringPlan, probability: NDArray[np.float64], labels: NDAr
         "calibration.png": _png(lambda axes: _calibration(axes, probability, labels)),
         "gain.png": _png(lambda axes: _gain(axes, probability, labels)),
         "roc.png": _png(lambda axes: _roc(axes, probability, labels)),
-        "coefficients.png": _png(lambda axes: _coefficients(axes, plan), (9, max(4, 0.2 * len(plan.terms)))),
+        "coefficients.png": _png(lambda axes: _coefficients(axes, plan), (9, max(4, 0.2 * len(_bars(plan))))),
     }
 
 
@@ -59,14 +61,26 @@ def _roc(axes: Axes, probability: NDArray[np.float64], labels: NDArray[np.int64]
 
 
 def _coefficients(axes: Axes, plan: ScoringPlan) -> None:
-    families = list(dict.fromkeys(term.family for term in plan.terms))
+    bars = _bars(plan)
+    families = list(dict.fromkeys(family for family, _, _ in bars))
     colours = {family: f"C{position % 10}" for position, family in enumerate(families)}
-    terms = sorted(plan.terms, key=lambda term: (families.index(term.family), term.weight))
-    axes.barh(
-        [term.name for term in terms], [term.weight for term in terms], color=[colours[term.family] for term in terms]
-    )
+    bars.sort(key=lambda bar: (families.index(bar[0]), bar[2]))
+    axes.barh([name for _, name, _ in bars], [size for _, _, size in bars], color=[colours[bar[0]] for bar in bars])
     for family in families:
         axes.barh([], [], color=colours[family], label=family)
     axes.tick_params(axis="y", labelsize=7)
-    axes.set(title="Coefficients by family", xlabel="log-odds per standard deviation")
+    axes.set(
+        title="Coefficients by family",
+        xlabel="log-odds per standard deviation; of a level, against the average customer",
+    )
     axes.legend()
+
+
+def _bars(plan: ScoringPlan) -> list[tuple[str, str, float]]:
+    """(family, name, log-odds) of every number, and of the levels of every category that move the estimate most."""
+    bars = [(term.family, term.name, term.weight) for term in plan.terms]
+    for term in plan.categories:
+        moved = zip(term.levels, (share - term.usual for share in term.shares), strict=True)
+        furthest = sorted(moved, key=lambda level: -abs(level[1]))[:LEVELS_SHOWN]
+        bars += [(term.family, f"{term.name}: {level}", size) for level, size in furthest]
+    return bars

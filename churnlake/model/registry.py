@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 CHAMPION = "champion"
 
 # Every type a pipeline may hold beyond those skops trusts by itself. A model with any other is not registered.
-ALLOWED_TYPES = ("churnlake.model.pipeline.clip_outliers", "churnlake.model.plan.signed_log", "numpy.dtype")
+ALLOWED_TYPES = (
+    "churnlake.model.pipeline.absent_as_nan",
+    "churnlake.model.pipeline.clip_outliers",
+    "churnlake.model.plan.signed_log",
+    "numpy.dtype",
+)
 
 DIGEST_TAG = "churnlake.digest"
 MANIFEST_TAG = "churnlake.manifest"
@@ -218,7 +223,9 @@ def _write_model(folder: Path, trained: "TrainedModel", provenance: Provenance) 
 
     fitted = trained.fitted
     # Not required, so that a null, which pandas turns into NaN anyway, passes.
-    inputs = Schema([ColSpec(DataType.double, name, required=False) for name in fitted.candidate.features])
+    texts = {category.name for category in fitted.split.train.categories}
+    types = {name: DataType.string if name in texts else DataType.double for name in fitted.candidate.features}
+    inputs = Schema([ColSpec(kind, name, required=False) for name, kind in types.items()])
     mlflow.sklearn.save_model(
         fitted.pipeline,
         str(folder),
@@ -256,8 +263,10 @@ def _params(trained: "TrainedModel") -> dict[str, Any]:
         "seed": fitted.protocol.seed,
         "maturity_days": fitted.protocol.maturity_days,
         "train_cutoffs": " ".join(map(str, fitted.protocol.train_cutoffs)),
-        "test_cutoffs": " ".join(map(str, fitted.protocol.test_cutoffs)),
+        "test_cutoffs": " ".join(map(str, fitted.protocol.test_cutoffs)) or "none: the outcomes have no dates",
         "train_rows": len(fitted.split.train.labels),
+        "copies_left_out": fitted.split.copies,
+        "features_left_out": "; ".join(f"{name}: {why}" for name, why in fitted.split.left_out.items()) or "none",
         "calibration_applied": fitted.calibration.applied,
         "calibration_slope": fitted.calibration.slope,
         "calibration_intercept": fitted.calibration.intercept,
@@ -283,6 +292,7 @@ def _provenance(trained: "TrainedModel", provenance: Provenance) -> dict[str, An
         "test_cutoffs": [str(cutoff) for cutoff in fitted.protocol.test_cutoffs],
         "trained_through": str(fitted.protocol.trained_through),
         "label_data_through": str(fitted.protocol.label_data_through),
+        "is_dated": fitted.protocol.is_dated,
         "plan_digest": fitted.plan.digest,
     }
 

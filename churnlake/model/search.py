@@ -7,6 +7,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline
 
 from churnlake.model.calibrate import row_losses
 from churnlake.model.pipeline import Candidate, build_classifier, build_preparation, fit_or_fail
@@ -93,19 +94,24 @@ def _held_out_log_odds(
     for features, group in groupby(enumerate(candidates), key=lambda entry: entry[1].features):
         members = list(group)
         matrix = sample.columns(features)
+        preparation = build_preparation(len(sample.numbers_of(features)), sample.categories_of(features))
         for fold in folds:
-            fitted = _fit_path(matrix, sample.labels, fold, [candidate.c for _, candidate in members])
+            penalties = [candidate.c for _, candidate in members]
+            fitted = _fit_path(preparation, matrix, sample.labels, fold, penalties)
             for (position, _), log_odds in zip(members, fitted, strict=True):
                 scores[position][fold[1]] = log_odds
     return scores
 
 
 def _fit_path(
-    matrix: NDArray[np.float64], labels: NDArray[np.int64], fold: Fold, penalties: Sequence[float]
+    preparation: Pipeline,
+    matrix: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    fold: Fold,
+    penalties: Sequence[float],
 ) -> list[NDArray[np.float64]]:
     """Held-out log-odds along a path of weakening penalties, each fit starting where the one before it ended."""
     fitted_on, held_out = fold
-    preparation = build_preparation()
     prepared = preparation.fit_transform(matrix[fitted_on])
     judged = preparation.transform(matrix[held_out])
     classifier: LogisticRegression = build_classifier(penalties[0])

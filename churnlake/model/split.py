@@ -1,7 +1,7 @@
-"""Labelled rows as arrays, divided by time and by customer."""
+"""Labelled rows as arrays, divided by time and by customer; outcomes without dates, by customer alone."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Self, TypeAlias
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.model_selection import GroupKFold
 
 from churnlake.errors import ModelRefusedError
+from churnlake.model.levels import Category, count_values
 
 FOLDS = 5
 ROLLING_ORIGINS = 3
@@ -27,7 +28,7 @@ class Protocol:
 
     `maturity_days` M: a label of business date D is known M days later, which is also the embargo between the last
     training cutoff and the first test cutoff. `minimum_outcomes`: customers of the rarer outcome needed to train.
-    `seed`: of bootstraps and permutation; the fit itself draws nothing.
+    `seed`: of bootstraps and permutation; the fit itself draws nothing. `is_dated` False: see `undated`.
     """
 
     train_cutoffs: tuple[date, ...]
@@ -35,6 +36,16 @@ class Protocol:
     maturity_days: int
     minimum_outcomes: int = 100
     seed: int = 0
+    is_dated: bool = True
+
+    @classmethod
+    def undated(cls, told_on: date, minimum_outcomes: int = 100, seed: int = 0) -> Self:
+        """For outcomes that came without dates, all in rows of the one business date `told_on`.
+
+        There is no later time to examine on: every row is examined by a model fitted on other customers (five folds),
+        and whatever comes of it, a person decides.
+        """
+        return cls((told_on,), (), 0, minimum_outcomes, seed, is_dated=False)
 
     @property
     def trained_through(self) -> date:
@@ -43,19 +54,22 @@ class Protocol:
     @property
     def label_data_through(self) -> date:
         """The last day that any label looked at, the test cutoffs' included."""
-        return max(self.test_cutoffs) + timedelta(days=self.maturity_days)
+        return max(self.train_cutoffs + self.test_cutoffs) + timedelta(days=self.maturity_days)
 
 
 @dataclass(frozen=True)
 class Sample:
     """n labelled rows, one per customer and cutoff, in order of cutoff, then customer.
 
-    `matrix` float64[n, f] over `features` (NaN = absent); `labels` int64[n], 1 = churned; `customer_ids` object[n];
-    `customers` int64[n], the same as codes from 0; `cutoffs` datetime64[D][n].
+    `matrix` float64[n, f + g] over `features`, which are numbers (NaN = absent), then `categories` as their codes;
+    `texts` object[n, g], what those codes stand for (None = absent); `labels` int64[n], 1 = churned; `customer_ids`
+    object[n]; `customers` int64[n], the same as codes from 0; `cutoffs` datetime64[D][n].
     """
 
     features: tuple[str, ...]
+    categories: tuple[Category, ...]
     matrix: NDArray[np.float64]
+    texts: NDArray[np.object_]
     labels: NDArray[np.int64]
     customer_ids: NDArray[np.object_]
     customers: NDArray[np.int64]
@@ -65,11 +79,32 @@ class Sample:
         """The columns of these features, in their order."""
         return self.matrix[:, [self.features.index(name) for name in features]]
 
+    def numbers_of(self, features: Sequence[str]) -> list[str]:
+        """Those of the features that are numbers."""
+        names = {category.name for category in self.categories}
+        return [name for name in features if name not in names]
+
+    def categories_of(self, features: Sequence[str]) -> list[Category]:
+        """Those of the features that are categories."""
+        by_name = {category.name: category for category in self.categories}
+        return [by_name[name] for name in features if name in by_name]
+
+    def frame(self, features: Sequence[str]) -> pd.DataFrame:
+        """The columns of these features as people know them: categories in words."""
+        numbers = self.numbers_of(features)
+        texts = pd.DataFrame(self.texts, columns=[category.name for category in self.categories], dtype=object)
+        return pd.DataFrame(self.columns(numbers), columns=numbers).join(texts)[list(features)]
+
     def take(self, rows: NDArray[np.bool_]) -> Self:
         """The rows marked True."""
-        codes = np.unique(self.customers[rows], return_inverse=True)[1]
-        return type(self)(
-            self.features, self.matrix[rows], self.labels[rows], self.customer_ids[rows], codes, self.cutoffs[rows]
+        return replace(
+            self,
+            matrix=self.matrix[rows],
+            texts=self.texts[rows],
+            labels=self.labels[rows],
+            customer_ids=self.customer_ids[rows],
+            customers=np.unique(self.customers[rows], return_inverse=True)[1],
+            cutoffs=self.cutoffs[rows],
         )
 
     def distinct_cutoffs(self) -> NDArray[np.datetime64]:
@@ -93,22 +128,48 @@ class Sample:
 
 @dataclass(frozen=True)
 class Split:
-    """Training rows, and test rows that all lie at least an embargo later."""
+    """Training rows, and test rows that all lie at least an embargo later; without dates, the same rows twice.
+
+    `left_out` says of categories that are no features why not; `copies` counts rows left out because another customer's
+    is equal in everything but the id.
+    """
 
     train: Sample
     test: Sample
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    copies: int = 0
 
 
-def split_rows(rows: pd.DataFrame, features: Sequence[str], protocol: Protocol) -> Split:
+def split_rows(rows: pd.DataFrame, numbers: Sequence[str], protocol: Protocol, categories: Sequence[str] = ()) -> Split:
     """Divide labelled rows into training and test cutoffs; rows of other cutoffs are left out.
 
     Raises:
         ModelRefusedError: The cutoffs break the embargo, or the rows are not one per customer and cutoff with a label
-            of 0 or 1 and finite features.
+            of 0 or 1, finite numbers and categories that are text.
     """
+    _validate_columns(rows, [*numbers, *categories])
+    if not protocol.is_dated:
+        return _split_undated(rows, numbers, protocol, categories)
     validate_embargo(protocol)
-    sample = read_sample(rows, features)
-    return Split(_at_cutoffs(sample, protocol.train_cutoffs), _at_cutoffs(sample, protocol.test_cutoffs))
+    learnt_from = rows[np.isin(_days(rows), np.array(protocol.train_cutoffs, dtype="datetime64[D]"))]
+    kept, left_out = choose_levels(learnt_from, categories)
+    sample = read_sample(rows, numbers, kept)
+    train, test = _at_cutoffs(sample, protocol.train_cutoffs), _at_cutoffs(sample, protocol.test_cutoffs)
+    return Split(train, test, left_out)
+
+
+def choose_levels(rows: pd.DataFrame, names: Sequence[str]) -> tuple[tuple[Category, ...], dict[str, str]]:
+    """The categories of these training rows, and of those that are no features why not. Looks at no outcome."""
+    customers, distinct = pd.factorize(rows["customer_id"])
+    kept, left_out = [], {}
+    for name in names:
+        values = count_values(_read_texts(rows[name]).tolist(), customers)
+        unfit = values.unfit(len(distinct))
+        if unfit is None:
+            kept.append(Category(name, values.levels()))
+        else:
+            left_out[name] = unfit
+    return tuple(kept), left_out
 
 
 def validate_embargo(protocol: Protocol) -> None:
@@ -127,27 +188,25 @@ def validate_embargo(protocol: Protocol) -> None:
         )
 
 
-def read_sample(rows: pd.DataFrame, features: Sequence[str]) -> Sample:
+def read_sample(rows: pd.DataFrame, numbers: Sequence[str], categories: Sequence[Category] = ()) -> Sample:
     """The frame as arrays, in an order that does not depend on the frame's own."""
-    _validate_columns(rows, features)
+    _validate_columns(rows, [*numbers, *(category.name for category in categories)])
     ordered = rows.assign(business_date=pd.to_datetime(rows["business_date"])).sort_values(
         ["business_date", "customer_id"]
     )
     _validate_rows(ordered)
-    matrix = ordered[list(features)].to_numpy(dtype=np.float64)
-    infinite = [name for name, bad in zip(features, np.isinf(matrix).any(axis=0), strict=True) if bad]
-    if infinite:
-        raise ModelRefusedError(
-            f"infinite values in {', '.join(infinite)}; a feature is a number, or null where absent"
-        )
+    texts = [_read_texts(ordered[category.name]) for category in categories]
+    codes = [category.encode(column) for category, column in zip(categories, texts, strict=True)]
     ids = ordered["customer_id"].to_numpy(dtype=object)
     return Sample(
-        features=tuple(features),
-        matrix=matrix,
+        features=(*numbers, *(category.name for category in categories)),
+        categories=tuple(categories),
+        matrix=np.column_stack([_read_numbers(ordered, numbers), *codes]),
+        texts=np.column_stack(texts) if texts else np.empty((len(ordered), 0), dtype=object),
         labels=ordered["is_churned"].to_numpy(dtype=np.int64),
         customer_ids=ids,
         customers=np.unique(ids.astype(str), return_inverse=True)[1],
-        cutoffs=ordered["business_date"].to_numpy().astype("datetime64[D]"),
+        cutoffs=_days(ordered),
     )
 
 
@@ -170,6 +229,39 @@ def rolling_origins(sample: Sample, maturity_days: int) -> list[Fold]:
         for origin in cutoffs[-ROLLING_ORIGINS:]
     ]
     return [fold for fold in origins if all(len(np.unique(sample.labels[side])) == 2 for side in fold)]
+
+
+def _split_undated(rows: pd.DataFrame, numbers: Sequence[str], protocol: Protocol, categories: Sequence[str]) -> Split:
+    """All rows of the one business date, copies of other customers' rows left out: they would cross the folds."""
+    here = rows[_days(rows) == np.datetime64(protocol.trained_through, "D")].sort_values("customer_id")
+    single = here.drop_duplicates([*numbers, *categories, "is_churned"])
+    kept, left_out = choose_levels(single, categories)
+    sample = _at_cutoffs(read_sample(single, numbers, kept), protocol.train_cutoffs)
+    return Split(sample, sample, left_out, copies=len(here) - len(single))
+
+
+def _days(rows: pd.DataFrame) -> NDArray[np.datetime64]:
+    return pd.to_datetime(rows["business_date"]).to_numpy().astype("datetime64[D]")
+
+
+def _read_numbers(rows: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
+    matrix = rows[list(names)].to_numpy(dtype=np.float64)
+    infinite = [name for name, bad in zip(names, np.isinf(matrix).any(axis=0), strict=True) if bad]
+    if infinite:
+        raise ModelRefusedError(
+            f"infinite values in {', '.join(infinite)}; a feature is a number, or null where absent"
+        )
+    return matrix
+
+
+def _read_texts(column: pd.Series) -> NDArray[np.object_]:
+    """The texts object[n] of a category, None where absent."""
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind not in ("string", "empty"):
+        raise ModelRefusedError(
+            f"{column.name} holds values of the kind {kind}; a category is text, or null where absent"
+        )
+    return column.astype(object).where(column.notna(), None).to_numpy(dtype=object)
 
 
 def _at_cutoffs(sample: Sample, cutoffs: Sequence[date]) -> Sample:

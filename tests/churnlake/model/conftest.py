@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,10 @@ from churnlake.model.train import TrainedModel, train
 RowsBuilder = Callable[..., pd.DataFrame]
 
 
-def _feature(name: str, family: Family, *, lite: bool = False) -> Feature:
+Kind = Literal["number", "category"]
+
+
+def _feature(name: str, family: Family, *, lite: bool = False, kind: Kind = "number") -> Feature:
     return Feature(
         name=name,
         source="shop",
@@ -26,6 +30,7 @@ def _feature(name: str, family: Family, *, lite: bool = False) -> Feature:
         aggregate=Aggregate.SUM,
         operand="events",
         lite=lite,
+        kind=kind,
     )
 
 
@@ -96,3 +101,52 @@ def build_rows(protocol: Protocol) -> RowsBuilder:
 def trained(build_rows: RowsBuilder, catalogue: tuple[Feature, ...], protocol: Protocol) -> TrainedModel:
     """An honest model of an honest signal."""
     return train(build_rows(), catalogue, protocol)
+
+
+@pytest.fixture(scope="session")
+def mixed_catalogue(catalogue: tuple[Feature, ...]) -> tuple[Feature, ...]:
+    """The features of the catalogue, and three that are text, between and before them."""
+    return (
+        _feature("region", Family.PROFILE, lite=True, kind="category"),
+        *catalogue[:3],
+        _feature("plan", Family.PLAN, kind="category"),
+        *catalogue[3:],
+        _feature("email", Family.PROFILE, kind="category"),
+    )
+
+
+@pytest.fixture(scope="session")
+def build_mixed_rows(build_rows: RowsBuilder) -> RowsBuilder:
+    """The same rows with a region that tells much, a plan that tells nothing and an address that is nearly an id."""
+
+    def build(customers: int = 400, seed: int = 7) -> pd.DataFrame:
+        rows = build_rows(customers=customers, seed=seed)
+        generator = np.random.default_rng(seed + 1)
+        regions = np.array(["islands", "north", "south", None, "ship"], dtype=object)
+        ids = rows["customer_id"].str[1:].astype(int)
+        rows["region"] = generator.choice(regions, customers, p=[0.2, 0.4, 0.28, 0.1, 0.02])[ids]
+        rows["plan"] = generator.choice(np.array(["basic", "full"], dtype=object), len(rows))
+        rows["email"] = "c" + rows["customer_id"]
+        goes = (rows["region"] == "islands") & (generator.random(len(rows)) < 0.6)
+        return rows.assign(is_churned=rows["is_churned"].where(~goes, 1))
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def mixed(build_mixed_rows: RowsBuilder, mixed_catalogue: tuple[Feature, ...], protocol: Protocol) -> TrainedModel:
+    """An honest model with categories."""
+    return train(build_mixed_rows(), mixed_catalogue, protocol)
+
+
+@pytest.fixture(scope="session")
+def told_once(build_mixed_rows: RowsBuilder, protocol: Protocol) -> pd.DataFrame:
+    """3,000 customers with one outcome each and no date of it."""
+    rows = build_mixed_rows(customers=3_000)
+    return rows[rows["business_date"] == protocol.train_cutoffs[0]]
+
+
+@pytest.fixture(scope="session")
+def undated(told_once: pd.DataFrame, mixed_catalogue: tuple[Feature, ...], protocol: Protocol) -> TrainedModel:
+    """A model of outcomes without dates."""
+    return train(told_once, mixed_catalogue, Protocol.undated(protocol.train_cutoffs[0]))

@@ -245,9 +245,8 @@ def test_p11_a_pipeline_with_a_type_outside_the_list_is_never_registered(shelf: 
 
 def test_p22_a_pipeline_that_is_not_the_evaluated_one_is_refused(shelf: Shelf, trained: TrainedModel) -> None:
     """P22: what is read back from the store must give the evaluated probabilities."""
-    predictions = trained.fitted.test_predictions
-    moved = predictions.assign(churn_probability=predictions["churn_probability"] * 0.99)
-    other = replace(trained, fitted=replace(trained.fitted, test_predictions=moved))
+    plan = trained.fitted.plan
+    other = replace(trained, fitted=replace(trained.fitted, plan=replace(plan, intercept=plan.intercept - 0.01)))
 
     with pytest.raises(ModelRefusedError, match="the stored pipeline differs from the evaluated one"):
         register(shelf.url, shelf.artifacts, other, _provenance(shelf.contract))
@@ -268,3 +267,26 @@ def test_plots_are_png_pictures(shelf: Shelf) -> None:
 def test_the_digest_tag_is_on_the_version(shelf: Shelf) -> None:
     """Version and digest can be compared in MLflow's own pages."""
     assert shelf.client.get_model_version(shelf.contract, "1").tags[DIGEST_TAG] == shelf.registered.digest
+
+
+@pytest.mark.parametrize("name", ["mixed", "undated"])
+def test_p22_a_model_with_categories_comes_back_whole(
+    home: Path, numbers: count, name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """P22: its plan, and by MLflow's own loader its pipeline, which takes texts, None and NaN alike."""
+    model = request.getfixturevalue(name)
+    url, contract = f"sqlite:///{home / 'mlflow.sqlite'}", f"shop{next(numbers)}"
+    version = register(url, home / "artifacts", model, _provenance(contract)).version
+    promote(url, contract, version, "a person said so")
+    fitted = model.fitted
+    rows = fitted.split.test.frame(fitted.candidate.features).head(200)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
+
+    loaded = mlflow.pyfunc.load_model(f"models:/{contract}@champion")
+
+    assert resolve_champion(url, contract).plan == fitted.plan
+    assert rows["region"].isna().any()
+    with_nan = rows.assign(region=rows["region"].where(rows["region"].notna(), np.nan))
+    assert {type(value) for value in with_nan["region"]} == {str, float}
+    for frame in (rows, with_nan):
+        np.testing.assert_allclose(loaded.predict(frame)[:, 1], fitted.plan_probability()[:200], atol=1e-12)

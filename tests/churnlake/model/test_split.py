@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from churnlake.errors import ModelRefusedError
+from churnlake.model.levels import Category
 from churnlake.model.split import (
     Protocol,
     Sample,
@@ -120,3 +121,81 @@ def test_a_cutoff_without_any_row_is_refused() -> None:
     """It would silently shrink the protocol."""
     with pytest.raises(ModelRefusedError, match="no labelled row at the cutoff 2024-02-02"):
         split_rows(_rows(("a", TRAIN, 0, 1.0)), ["x"], Protocol((TRAIN,), (TEST,), maturity_days=32))
+
+
+def _texts(**columns: list[object]) -> pd.DataFrame:
+    count = len(next(iter(columns.values())))
+    ids = [f"c{number:03}" for number in range(count)]
+    return pd.DataFrame({"customer_id": ids, "business_date": TRAIN, "is_churned": 0} | columns)
+
+
+def test_categories_stand_behind_the_numbers_as_codes_and_in_words() -> None:
+    """None and NaN are absent alike; a frame of the sample gives the words back."""
+    rows = _texts(region=["north", None, "east", np.nan], x=[1.0, 2.0, np.nan, 4.0])
+
+    sample = read_sample(rows, ["x"], [Category("region", ("east", "north"))])
+
+    assert sample.features == ("x", "region")
+    np.testing.assert_array_equal(sample.matrix, [[1, 1], [2, np.nan], [np.nan, 0], [4, np.nan]])
+    expected = pd.DataFrame({"region": ["north", None, "east", None], "x": [1.0, 2.0, np.nan, 4.0]})
+    pd.testing.assert_frame_equal(sample.frame(["region", "x"]), expected)
+    assert sample.take(sample.labels == 0).frame(["region"])["region"].tolist() == ["north", None, "east", None]
+
+
+def test_a_category_of_numbers_is_refused_by_name() -> None:
+    """1 and 1.0 would be two levels; the contract says what a text is."""
+    with pytest.raises(ModelRefusedError, match="senior holds values of the kind integer"):
+        read_sample(_texts(senior=[0, 1]), [], [Category("senior", ("0", "1"))])
+
+
+def test_levels_are_those_of_the_training_rows_alone() -> None:
+    """A value that is frequent only at the test cutoff is "other" there."""
+    train = pd.concat([_texts(region=["north"] * 120), _texts(region=["south"] * 49).assign(customer_id="s")])
+    train["customer_id"] += train.groupby("customer_id").cumcount().astype(str)
+    test = _texts(region=["west"] * 120).assign(business_date=TEST)
+
+    split = split_rows(pd.concat([train, test]), [], Protocol((TRAIN,), (TEST,), maturity_days=32), ["region"])
+
+    assert split.train.categories == (Category("region", ("north",)),)
+    assert sorted(set(split.train.matrix[:, 0])) == [-1, 0]
+    assert set(split.test.matrix[:, 0]) == {-1}
+    assert set(split.test.frame(["region"])["region"]) == {"west"}
+
+
+def test_a_category_that_is_nearly_an_id_is_left_out_with_its_reason() -> None:
+    """The others are kept."""
+    rows = _texts(email=[f"{number}@shop" for number in range(100)], region=["north"] * 100)
+    rows = pd.concat([rows, rows.assign(business_date=TEST)])
+
+    split = split_rows(rows, [], Protocol((TRAIN,), (TEST,), maturity_days=32), ["email", "region"])
+
+    assert split.train.features == ("region",)
+    assert split.left_out == {"email": "100 different values for 100 customers: nearly one each, an identifier"}
+
+
+def test_without_dates_all_rows_train_and_test_and_copies_of_other_customers_are_left_out() -> None:
+    """Equal in everything but the id, nulls included; another outcome or another null makes another row."""
+    rows = _texts(region=["north", "north", None, None, "north"], x=[1.0, 1.0, np.nan, np.nan, 1.0])
+    rows["is_churned"] = [0, 0, 1, 1, 1]
+
+    split = split_rows(rows, ["x"], Protocol.undated(TRAIN), ["region"])
+
+    assert split.train is split.test
+    assert split.train.customer_ids.tolist() == ["c000", "c002", "c004"]
+    assert split.copies == 2
+
+
+def test_an_undated_protocol_reaches_no_further_than_the_day_it_was_told() -> None:
+    """Scores from that day on are no hindsight."""
+    protocol = Protocol.undated(TRAIN, minimum_outcomes=7, seed=3)
+
+    assert (protocol.trained_through, protocol.label_data_through) == (TRAIN, TRAIN)
+    assert (protocol.test_cutoffs, protocol.minimum_outcomes, protocol.seed) == ((), 7, 3)
+
+
+def test_an_undated_set_without_rows_of_its_day_is_refused() -> None:
+    """The boundary: rows of the day after are none."""
+    rows = _texts(x=[1.0]).assign(business_date=TRAIN + timedelta(days=1))
+
+    with pytest.raises(ModelRefusedError, match="no labelled row at the cutoff 2024-01-01"):
+        split_rows(rows, ["x"], Protocol.undated(TRAIN))
