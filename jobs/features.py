@@ -1,15 +1,24 @@
 """Features at cutoffs, from tiles alone: the one definition, for one night and for many training cutoffs."""
 
-from collections.abc import Sequence
-from datetime import date
+from collections.abc import Iterator, Sequence
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
 from churnlake.features import Aggregate, Feature
-from jobs.content import KEYS, Tiles, net_days, usable
+from jobs.attributes import attributes_at
+from jobs.content import KEYS, Tiles, net_days, required, usable
+from jobs.lives import lives_at
+from jobs.peers import peer_column, with_places
 from jobs.population import population_at
+
+_OVER_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.SINCE_LAST, Aggregate.SINCE_FIRST)
+_COUNTED = (Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT)
+_OF_LIVES = (Aggregate.LIFE_STATE, Aggregate.LIFE_AGE, Aggregate.LIFE_LEFT, Aggregate.LIFE_SINCE_END)
+# A contract names at most 20 values of a column, so a value's place and a number go into one integer.
+_VALUES = 32
 
 
 def features_at(
@@ -19,33 +28,71 @@ def features_at(
     cutoffs: Sequence[date],
     population: DataFrame | None = None,
 ) -> DataFrame:
-    """One row per eligible customer and cutoff: business_date, customer_id, history_days, <feature> double...
+    """One row per eligible customer and cutoff: business_date, customer_id, history_days, then a column per feature.
 
-    Reads only facts with `known_date` and `event_date` on or before the cutoff, of the last `span_days` days. Zero
-    means held and none; null means not known: a window longer than the history held, or a source that never had a row
-    of the customer.
-    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already.
+    A number is a double, a category a text. Reads only what was known and had happened by the cutoff, of events the
+    last `span_days` days. Zero means held and none; null means not known: a window longer than the history held, or a
+    source that never had a row of the customer.
+    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already. A place in a peer
+    group is among all who are eligible in it: a sample of customers gives other places.
     """
     people = population_at(tiles, contract, cutoffs) if population is None else population
     rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
-    sources = sorted({feature.source for feature in catalogue})
-    rows = rows.repartition(*KEYS).join(_first_seen(tiles, sources), "customer_id", "left")
-    net = net_days(tiles.daily_activity, contract, cutoffs)
+    rows = _with_events(rows.repartition(*KEYS), tiles, contract, catalogue, cutoffs)
+    for state in _states(tiles, contract, catalogue, cutoffs):
+        rows = rows.join(state, [*KEYS], "left")
+    rows = with_places(_with_ratios(rows, catalogue), contract, catalogue)
+    return rows.select(*KEYS, "history_days", *(_typed(feature) for feature in catalogue))
+
+
+def _typed(feature: Feature) -> Column:
+    return F.col(feature.name).cast("double" if feature.kind == "number" else "string").alias(feature.name)
+
+
+def _with_events(
+    rows: DataFrame, tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date]
+) -> DataFrame:
+    sources = [name for name, source in contract.sources.items() if source.role == "events"]
+    if not sources:
+        return rows
+    rows = rows.join(_first_seen(tiles, sources), "customer_id", "left")
     for source in sources:
         own = [feature for feature in catalogue if feature.source == source]
-        rows = rows.join(_activity_sums(net.filter(F.col("source") == source), own), [*KEYS], "left")
+        daily = _within_reach(tiles.daily_activity, source, contract, cutoffs).select(
+            "source", "customer_id", "event_date", "known_date", *sorted(_operands(own, contract))
+        )
+        rows = rows.join(_activity_sums(net_days(daily, contract, cutoffs), own, contract), [*KEYS], "left")
         if any(feature.aggregate is Aggregate.DISTINCT for feature in own):
-            rows = rows.join(_distinct_values(tiles.daily_values, source, own, contract, cutoffs), [*KEYS], "left")
+            values = _within_reach(tiles.daily_values, source, contract, cutoffs)
+            rows = rows.join(_distinct_values(values, own, contract, cutoffs), [*KEYS], "left")
         rows = rows.withColumns(_with_absence(source, own))
-    return _with_ratios(rows, catalogue).select(
-        *KEYS, "history_days", *(F.col(feature.name).cast("double") for feature in catalogue)
-    )
+    return rows
+
+
+def _within_reach(tile: DataFrame, source: str, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """The rows of a source that any of the cutoffs may see: older files are not even opened."""
+    first = min(cutoffs) - timedelta(days=contract.features.span_days - 1)
+    seen = F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs))
+    return tile.filter((F.col("source") == source) & seen)
+
+
+def _operands(features: Sequence[Feature], contract: Contract) -> set[str]:
+    """The columns of the daily tile that these features read."""
+    found = {feature.operand for feature in features if feature.aggregate in _OVER_DAYS} | {"activity"}
+    for feature in features:
+        if _is_last_value(feature):
+            found |= {f"{feature.operand}_{value}" for value in _named_values(feature, contract)}
+    return found
+
+
+def _named_values(feature: Feature, contract: Contract) -> tuple[str, ...]:
+    return next(by.values for by in contract.features.by if by.column == feature.operand)
 
 
 def _first_seen(tiles: Tiles, sources: Sequence[str]) -> DataFrame:
     """customer_id and, for each source, the date its first row of the customer became known."""
     dates = [
-        F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"seen_in_{source}")
+        F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"_seen_in_{source}")
         for source in sources
     ]
     return tiles.known_customers.groupBy("customer_id").agg(*dates)
@@ -59,20 +106,22 @@ def _in_window(days: int | None) -> Column:
     return F.lit(True) if days is None else F.col("event_date") > F.date_sub("business_date", days)
 
 
-def _activity_sums(net: DataFrame, features: Sequence[Feature]) -> DataFrame:
+def _activity_sums(net: DataFrame, features: Sequence[Feature], contract: Contract) -> DataFrame:
     direct = {feature.name: _over_days(feature) for feature in features if feature.aggregate in _OVER_DAYS}
+    last = {one.name: (one.operand, _named_values(one, contract)) for one in features if _is_last_value(one)}
+    direct |= {name: F.max(_day_and_value(column, values)) for name, (column, values) in last.items()}
     # The activity days of the span, oldest first: at most `span_days` of them, so the array is bounded.
-    days = F.array_sort(F.collect_list(F.when(F.col("activity") > 0, F.col("event_date"))))
-    summed = net.groupBy(*KEYS).agg(
-        *(column.alias(name) for name, column in direct.items()), days.alias("activity_dates")
-    )
-    gaps = {
+    active = F.array_sort(F.collect_list(F.when(F.col("activity") > 0, F.col("event_date"))))
+    summed = net.groupBy(*KEYS).agg(*(column.alias(name) for name, column in direct.items()), active.alias("_active"))
+    made = {
         feature.name: F.expr(_FROM_GAPS[feature.aggregate]) for feature in features if feature.aggregate in _FROM_GAPS
     }
-    return summed.withColumn("gaps", F.expr(_GAPS)).withColumns(gaps).drop("activity_dates", "gaps")
+    made |= {name: _value_of(F.col(name), values) for name, (_, values) in last.items()}
+    return summed.withColumn("_gaps", F.expr(_GAPS)).withColumns(made).drop("_active", "_gaps")
 
 
-_OVER_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.SINCE_LAST, Aggregate.SINCE_FIRST)
+def _is_last_value(feature: Feature) -> bool:
+    return feature.aggregate is Aggregate.LAST_VALUE
 
 
 def _over_days(feature: Feature) -> Column:
@@ -88,27 +137,46 @@ def _over_days(feature: Feature) -> Column:
             return F.max(F.when(operand > 0, F.datediff("business_date", "event_date")))
 
 
-_GAPS = """CASE WHEN size(activity_dates) > 1
-    THEN transform(slice(activity_dates, 2, size(activity_dates)), (day, place) -> datediff(day, activity_dates[place]))
+def _day_and_value(column: str, values: Sequence[str]) -> Column:
+    """The day, and on it the value with most rows, as one integer that grows with the day; ties take the first named.
+
+    Null on a day without a named value.
+    """
+    most = F.greatest(
+        *(
+            F.when(F.col(f"{column}_{value}") > 0, F.col(f"{column}_{value}") * _VALUES + (_VALUES - 1 - place))
+            for place, value in enumerate(values)
+        )
+    )
+    return F.unix_date("event_date").cast("bigint") * _VALUES + F.pmod(most, F.lit(_VALUES))
+
+
+def _value_of(day_and_value: Column, values: Sequence[str]) -> Column:
+    place = F.lit(_VALUES) - F.pmod(day_and_value, F.lit(_VALUES))
+    return F.get(F.array(*map(F.lit, values)), (place - 1).cast("int"))
+
+
+_GAPS = """CASE WHEN size(_active) > 1
+    THEN transform(slice(_active, 2, size(_active)), (day, place) -> datediff(day, _active[place]))
     END"""
 _FROM_GAPS = {
-    Aggregate.GAP_MEAN: "datediff(array_max(activity_dates), array_min(activity_dates)) / (size(activity_dates) - 1)",
+    Aggregate.GAP_MEAN: "datediff(array_max(_active), array_min(_active)) / (size(_active) - 1)",
     # sqrt(E[x^2] - E[x]^2) over whole days: exact sums, one division; never below zero.
     Aggregate.GAP_SPREAD: """sqrt(greatest(
-        aggregate(gaps, 0D, (total, gap) -> total + gap * gap) / size(gaps)
-        - power(aggregate(gaps, 0D, (total, gap) -> total + gap) / size(gaps), 2), 0D))""",
-    Aggregate.GAP_LAST: "element_at(gaps, -1)",
-    Aggregate.GAP_LONGEST: "array_max(gaps)",
+        aggregate(_gaps, 0D, (total, gap) -> total + gap * gap) / size(_gaps)
+        - power(aggregate(_gaps, 0D, (total, gap) -> total + gap) / size(_gaps), 2), 0D))""",
+    Aggregate.GAP_LAST: "element_at(_gaps, -1)",
+    Aggregate.GAP_LONGEST: "array_max(_gaps)",
 }
-_FROM_GAPS = {aggregate: f"CASE WHEN gaps IS NOT NULL THEN {sql} END" for aggregate, sql in _FROM_GAPS.items()}
+_FROM_GAPS = {aggregate: f"CASE WHEN _gaps IS NOT NULL THEN {sql} END" for aggregate, sql in _FROM_GAPS.items()}
 
 
 def _distinct_values(
-    tile: DataFrame, source: str, features: Sequence[Feature], contract: Contract, cutoffs: Sequence[date]
+    tile: DataFrame, features: Sequence[Feature], contract: Contract, cutoffs: Sequence[date]
 ) -> DataFrame:
     """Values whose last live date is inside the window: a value bought and returned the same day never counts."""
     wanted = [feature for feature in features if feature.aggregate is Aggregate.DISTINCT]
-    own = usable(tile.filter(F.col("source") == source), contract, cutoffs)
+    own = usable(tile, contract, cutoffs)
     live = own.groupBy(*KEYS, "column", "value", "event_date").agg(F.sum("events").alias("events")).filter("events > 0")
     last = live.groupBy(*KEYS, "column", "value").agg(F.max("event_date").alias("event_date"))
     counts = [
@@ -121,14 +189,60 @@ def _distinct_values(
 
 
 def _with_absence(source: str, features: Sequence[Feature]) -> dict[str, Column]:
-    seen = F.col(f"seen_in_{source}") <= F.col("business_date")
-    counted = {Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT}
+    seen = F.col(f"_seen_in_{source}") <= F.col("business_date")
     columns: dict[str, Column] = {}
     for feature in features:
-        if feature.aggregate in counted:
+        if feature.aggregate in _COUNTED:
             held = F.lit(True) if feature.window_days is None else F.col("history_days") >= feature.window_days
             columns[feature.name] = F.when(seen & held, F.coalesce(F.col(feature.name), F.lit(0)))
     return columns
+
+
+def _states(
+    tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date]
+) -> Iterator[DataFrame]:
+    """What holds of a customer at each cutoff, beside its events: the state of its subscription and its attributes.
+
+    A column of the peer group comes along even where it is no feature.
+    """
+    of_lives = [feature for feature in catalogue if feature.aggregate in _OF_LIVES]
+    of_profile = [feature for feature in catalogue if feature.aggregate is Aggregate.ATTRIBUTE]
+    groups = contract.features.peer_group
+    if of_lives:
+        lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
+        plans = [name for name in groups if name not in contract.attributes]
+        yield lives.select(
+            *KEYS,
+            *(_of_life(feature).alias(feature.name) for feature in of_lives),
+            *(F.when(_has_begun(), F.col(name)).alias(peer_column(name)) for name in plans),
+        )
+    peers = [name for name in groups if name in contract.attributes]
+    if of_profile or peers:
+        attributes = attributes_at(required(tiles.attributes), contract, cutoffs)
+        yield attributes.select(
+            *KEYS,
+            *(F.col(feature.operand).alias(feature.name) for feature in of_profile),
+            *(F.col(name).alias(peer_column(name)) for name in peers),
+        )
+
+
+def _has_begun() -> Column:
+    return F.col("life_started_on") <= F.col("business_date")
+
+
+def _of_life(feature: Feature) -> Column:
+    day, operand = F.col("business_date"), F.col(feature.operand)
+    over = F.least("life_ended_on", "completes_on")
+    is_over = F.coalesce(over <= day, F.lit(False))
+    match feature.aggregate:
+        case Aggregate.LIFE_AGE:
+            return F.when(_has_begun() & ~is_over, F.datediff(day, operand))
+        case Aggregate.LIFE_LEFT:
+            return F.when(_has_begun() & ~is_over, F.datediff(operand, day))
+        case Aggregate.LIFE_SINCE_END:
+            return F.when(_has_begun() & is_over, F.datediff(day, over))
+        case _:
+            return F.when(_has_begun(), operand)
 
 
 def _with_ratios(rows: DataFrame, catalogue: Sequence[Feature]) -> DataFrame:
@@ -137,7 +251,8 @@ def _with_ratios(rows: DataFrame, catalogue: Sequence[Feature]) -> DataFrame:
     ratios: dict[str, Column] = {}
     for feature in catalogue:
         if feature.aggregate in (Aggregate.RATIO, Aggregate.PACE):
-            ratio = F.try_divide(F.col(feature.operand).cast("double"), F.col(str(feature.other)).cast("double"))
+            whole = F.col(str(feature.other)).cast("double")
+            ratio = F.try_divide(F.col(feature.operand).cast("double"), F.when(whole > 0, whole))
             is_pace = feature.aggregate is Aggregate.PACE
             ratios[feature.name] = (
                 ratio * (_days(windows, feature.other) / _days(windows, feature.operand)) if is_pace else ratio
