@@ -90,7 +90,7 @@ def init(terminal: Terminal, wish: Wish, now: datetime) -> None:
     draft = draft_contract(name, parts, zone, now.astimezone(ZoneInfo(zone)).date())
     told = _write(wish, draft)
     load_contract(path)
-    left_out = (*notes, *unused)
+    left_out = (*notes, *unused, *(one for table in tables for one in _odd_columns(table.rows)))
     terminal.document(_document(path, draft, tables, left_out))
     _show(terminal, path, draft, tables, [*left_out, *told])
 
@@ -222,6 +222,14 @@ def _rename(wish: Wish, draft: Draft, root: Path) -> Iterator[str]:
                 f"{source.part.name}: a contract reads dates as 2026-01-31, so {first[0]} is {_RENAMED}/{first[1]} "
                 "here; put new files there under such names"
             )
+
+
+def _odd_columns(rows: Rows) -> Iterator[str]:
+    if rows.unnameable:
+        told = "a contract has no way to name them (letters, digits, blanks and _) or they hold lists"
+        yield f"{rows.table.name}: left out {', '.join(rows.unnameable)}: {told}; rename them to use them"
+    if rows.differing:
+        yield f"{rows.table.name}: other columns than the first file in {', '.join(rows.differing[:5])}"
 
 
 def _document(path: Path, draft: Draft, tables: Sequence[Table], left_out: Sequence[str]) -> dict[str, object]:

@@ -24,7 +24,9 @@ _POINT = re.compile(r"[+-]?(\d+[.]?\d*|[.]\d+)([eE][+-]?\d+)?")
 _COMMA = re.compile(r"[+-]?(\d+|\d{1,3}([. ]\d{3})+)(,\d+)?")
 _THOUSANDS = re.compile(r"[+-]?\d{1,3}(,\d{3})+([.]\d+)?|[+-]?\d+([.]\d+)?")
 _WITH_SYMBOL = re.compile(r"([$€£¥]|USD|EUR|GBP|CHF)?\s*[+-]?\d[\d.,]*\s*([$€£¥]|USD|EUR|GBP|CHF)?")
-_SYMBOLS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY", "USD": "USD", "EUR": "EUR", "GBP": "GBP", "CHF": "CHF"}
+SIGNS = {"$": "USD", "€": "EUR", "£": "GBP", "¥": "JPY"}
+"""Currencies by their signs."""
+_SYMBOLS = {**SIGNS, "USD": "USD", "EUR": "EUR", "GBP": "GBP", "CHF": "CHF"}
 _FLOAT_ID = re.compile(r"\d+[.]0+")
 _LEADING_ZERO = re.compile(r"0\d+")
 _TRUTHS = frozenset({"true", "false"})

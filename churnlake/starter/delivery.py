@@ -9,7 +9,8 @@ from datetime import date, timedelta
 from churnlake.contract.values import WEEKDAYS
 from churnlake.errors import DataRefusedError
 from churnlake.starter.columns import Column
-from churnlake.starter.roles import DAY_ZERO, Part
+from churnlake.starter.mapping import DAY_ZERO
+from churnlake.starter.roles import Part
 from churnlake.starter.samples import SampleFile
 
 # A file of a day holds that day, and some rows that came late.

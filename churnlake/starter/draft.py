@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from churnlake.starter import words
-from churnlake.starter.columns import Table
+from churnlake.starter.columns import SIGNS, Table
 from churnlake.starter.delivery import Delivery, decide_delivery, visits
 from churnlake.starter.rhythm import DEFAULT_HORIZON, Rhythm, measure_rhythm, windows_for
 from churnlake.starter.roles import Part
@@ -208,10 +208,12 @@ def _zone(parts: Sequence[Part], timezone: str) -> Choice:
 
 def _currency(tables: Sequence[Table]) -> Choice:
     columns = [column for table in tables for column in table.columns.values()]
+    headers = [name for table in tables for name in (*table.columns, *table.rows.unnameable)]
     found = {column.currency: column.name for column in columns if column.currency}
     if len(found) == 1:
         return Choice(next(iter(found)), f"its sign stands in {next(iter(found.values()))}")
-    named = {_NAMED[word]: column.name for column in columns for word in words.words(column.name) if word in _NAMED}
+    named = {_NAMED[word]: name for name in headers for word in words.words(name) if word in _NAMED}
+    named |= {code: name for name in headers for sign, code in SIGNS.items() if sign in name}
     if len(named) == 1:
         return Choice(next(iter(named)), f"CHECK: guessed from the name {next(iter(named.values()))}", check=True)
     return Choice(NO_CURRENCY, "CHECK: no sign of one in the files; write yours, such as EUR", check=True)

@@ -1,34 +1,39 @@
 """What a sample table is for churn: its role, and which of its columns stand for which canonical ones."""
 
 import itertools
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
-from churnlake.contract.values import RESERVED_COLUMNS, RESERVED_VALUES
+from churnlake.contract.values import RESERVED_COLUMNS
 from churnlake.starter import words
 from churnlake.starter.columns import Column, Table
+from churnlake.starter.mapping import (
+    MOST_VALUES,
+    Mapped,
+    amount_of,
+    as_date,
+    as_time,
+    by_name,
+    by_value,
+    event_type_of,
+    has_negative,
+    identity,
+    literal,
+    money_of,
+    product_of,
+    quantity_of,
+    told_time,
+)
 from churnlake.starter.samples import contract_name
 
 Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
 
-DAY_ZERO = "2000-01-01"
-"""What day numbers are counted from where nobody said: made up, marked CHECK."""
-
 # Of tables with one row per customer a few repeat: moved, twice enrolled.
 _ONE_ROW_EACH = 0.97
-_MOST_VALUES = 20
 _MOST_LEVELS = 200
 _YES = ("yes", "true", "1", "1.0", "y", "t", "churned", "churn", "left", "ja", "gone")
 _NO_ATTRIBUTE = RESERVED_COLUMNS | {"customer_id", "event_ts"}
-
-
-class Mapped(NamedTuple):
-    """The expression of a canonical column, and why it is this one."""
-
-    sql: str
-    why: str
 
 
 @dataclass(frozen=True)
@@ -99,7 +104,7 @@ def decide_parts(tables: Sequence[Table], customers: Mapping[str, Column]) -> tu
 def _parts(table: Table, customer: Column) -> list[Part] | str:
     one_each = customer.distinct >= _ONE_ROW_EACH * customer.filled
     churn = _churn_column(table, customer)
-    start, end = (_by_name(_times(table), known) for known in (words.START, words.END))
+    start, end = (by_name(_times(table), known) for known in (words.START, words.END))
     if one_each and churn is not None:
         return _labels(table, customer, churn)
     if start is not None and end is not None and start is not end:
@@ -116,10 +121,6 @@ def _times(table: Table) -> list[Column]:
     return table.of_nature("time", "date", "day number")
 
 
-def _by_name(columns: Sequence[Column], known: frozenset[str]) -> Column | None:
-    return next((one for one in columns if words.speaks_of(one.name, known)), None)
-
-
 def _event_time(table: Table) -> Column | None:
     fitting = [one for one in _times(table) if not words.speaks_of(one.name, words.NOT_AN_EVENT) and one.filled]
     order = {"time": 2, "date": 1, "day number": 0}
@@ -134,7 +135,7 @@ def _looks_like_events(table: Table, customer: Column) -> bool:
     """One row per customer and a time: a single quiet day of a shop, or a list of customers with their sign-up."""
     del customer
     is_list = any(word in words.CUSTOMER for word in words.words(table.name))
-    return not is_list and bool(_amount(table) or _quantity(table) or table.rows.table.files[0].day)
+    return not is_list and bool(amount_of(table) or quantity_of(table) or table.rows.table.files[0].day)
 
 
 def _churn_column(table: Table, customer: Column) -> Column | None:
@@ -149,20 +150,19 @@ def _labels(table: Table, customer: Column, churn: Column) -> list[Part]:
         test, why = churn.sql, f"{churn.name} is true or false"
     else:
         value = yes[0] if len(yes) == 1 else min(seen, key=churn.values.count)
-        literal = value if churn.nature == "number" else _literal(value)
-        test = f"{churn.sql} = {literal}"
+        test = f"{churn.sql} = {value if churn.nature == 'number' else literal(value)}"
         why = f"{churn.name} holds {' and '.join(seen)}" + ("" if len(yes) == 1 else f"; CHECK that {value} means gone")
     told = f"one row for each {customer.name}, and {churn.name} says who left"
     outcome = Part(
         f"{table.name[:31]}_outcome", table, "labels", told,
-        {"customer_id": _identity(customer), "is_churned": Mapped(test, why)}, None, customer,
+        {"customer_id": identity(customer), "is_churned": Mapped(test, why)}, None, customer,
     )  # fmt: skip
     profile = _customers(table, customer, churn, f"the same rows: all but {churn.name} describe the customer")
     return [profile, outcome] if len(profile.columns) > 1 else [outcome]
 
 
 def _customers(table: Table, customer: Column, outcome: Column | None, why: str) -> Part:
-    columns = {"customer_id": _identity(customer)}
+    columns = {"customer_id": identity(customer)}
     left_out = []
     for column in table.columns.values():
         if column is customer or column is outcome:
@@ -191,13 +191,13 @@ def _no_attribute(column: Column) -> str | None:
 
 
 def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -> Part:
-    renewal = _by_name([one for one in _times(table) if one not in (start, end)], words.RENEWAL)
+    renewal = by_name([one for one in _times(table) if one not in (start, end)], words.RENEWAL)
     texts = [one for one in table.of_nature("text", "id") if one is not customer and one.distinct <= _MOST_LEVELS]
-    plan = _by_name(texts, words.PLAN)
-    price = _by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
+    plan = by_name(texts, words.PLAN)
+    price = by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
     open_rows = len(end.values) - end.filled
     columns = {
-        "customer_id": _identity(customer),
+        "customer_id": identity(customer),
         "started_on": Mapped(as_date(start), f"{start.name} begins it"),
         "ended_on": Mapped(
             as_date(end), f"{end.name} ends it; empty in {open_rows:,} of {len(end.values):,} rows: still there"
@@ -221,11 +221,11 @@ def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -
 
 
 def _events(table: Table, customer: Column, time: Column) -> Part:
-    columns = {"customer_id": _identity(customer), "event_ts": Mapped(as_time(time), _told_time(time))}
-    quantity, amount, sign = _quantity(table), _amount(table), None
-    event_type, values = _event_type(table, customer)
+    columns = {"customer_id": identity(customer), "event_ts": Mapped(as_time(time), told_time(time))}
+    quantity, amount, sign = quantity_of(table), amount_of(table), None
+    event_type, values = event_type_of(table, customer)
     if event_type is None:
-        sign = next((one for one in (quantity, _money(table)) if one is not None and _has_negative(one)), None)
+        sign = next((one for one in (quantity, money_of(table)) if one is not None and has_negative(one)), None)
         if sign is not None:
             event_type = Mapped(
                 f"CASE WHEN {sign.sql} < 0 THEN 'return' ELSE 'purchase' END",
@@ -238,101 +238,12 @@ def _events(table: Table, customer: Column, time: Column) -> Part:
         columns["amount"] = amount
     if quantity is not None:
         columns["quantity"] = Mapped(quantity.sql, f"{quantity.name}: whole numbers")
-    product = _product(table, customer)
+    product = product_of(table, customer)
     if product is not None:
         columns["product"] = Mapped(product.sql, f"{product.name}: {product.distinct:,} different")
     rows = customer.filled / max(customer.distinct, 1)
     why = f"{rows:.1f} rows for each {customer.name}, each with its time"
     return Part(table.name, table, "events", why, columns, time, customer, values=values, sign=sign)
-
-
-def _identity(customer: Column) -> Mapped:
-    each = customer.filled / max(customer.distinct, 1)
-    return Mapped(customer.sql, f"{customer.why}; {customer.distinct:,} different, {each:.1f} rows each")
-
-
-def _told_time(time: Column) -> str:
-    if time.nature == "day number":
-        return f"days counted from {DAY_ZERO}: CHECK and put in the true start"
-    return "days without a time count as midnight" if time.nature == "date" else "local time of the contract's zone"
-
-
-def as_time(column: Column) -> str:
-    """The column's value as a moment."""
-    if column.nature == "time":
-        return column.sql
-    if column.sql.startswith("TO_DATE("):
-        return column.sql.replace("TO_DATE(", "TO_TIMESTAMP(", 1)
-    return f"CAST({as_date(column)} AS TIMESTAMP)"
-
-
-def as_date(column: Column) -> str:
-    """The column's value as a day."""
-    if column.nature == "day number":
-        return f"DATE_ADD(DATE '{DAY_ZERO}', {column.sql})"
-    return f"CAST({column.sql} AS DATE)" if column.nature == "time" else column.sql
-
-
-def _money(table: Table) -> Column | None:
-    money = table.of_nature("money")
-    return _by_name(money, words.TOTAL) or _by_name(money, words.PRICE) or next(iter(money), None)
-
-
-def _amount(table: Table) -> Mapped | None:
-    column, quantity = _money(table), _quantity(table)
-    if column is None:
-        return None
-    if words.speaks_of(column.name, words.TOTAL) or quantity is None:
-        return Mapped(column.sql, f"{column.name}: {column.why}")
-    return Mapped(f"{quantity.sql} * {column.sql}", f"{column.name} is a price for one, {quantity.name} says how many")
-
-
-def _quantity(table: Table) -> Column | None:
-    return _by_name([one for one in table.of_nature("number") if one.is_whole], words.QUANTITY)
-
-
-def _product(table: Table, customer: Column) -> Column | None:
-    fitting = [
-        one for one in table.of_nature("id", "text") if one is not customer and 1 < one.distinct < max(one.filled, 3)
-        and not words.speaks_of(one.name, words.TYPE)
-    ]  # fmt: skip
-    named = [one for one in fitting if words.speaks_of(one.name, words.PRODUCT)]
-    return max(named, key=lambda one: words.is_id(one.name), default=None)
-
-
-def _event_type(table: Table, customer: Column) -> tuple[Mapped | None, tuple[str, ...]]:
-    fitting = [
-        one for one in table.of_nature("text")
-        if one is not customer and 2 <= one.distinct <= _MOST_VALUES and one.distinct < one.filled / 2
-    ]  # fmt: skip
-    column = _by_name(fitting, words.TYPE)
-    return (None, ()) if column is None else by_value(column.sql, column)
-
-
-def by_value(sql: str, column: Column) -> tuple[Mapped, tuple[str, ...]]:
-    """A column of few texts, with names of the contract for its values."""
-    seen = sorted({value for value in column.values if value is not None})
-    names = {value: _value_name(value) for value in seen}
-    why = f"{column.name}: {len(seen)} values"
-    if all(value == name for value, name in names.items()):
-        return Mapped(sql, why), tuple(names.values())
-    cases = " ".join(f"WHEN {_literal(value)} THEN '{name}'" for value, name in names.items())
-    return Mapped(f"CASE {sql} {cases} END", f"{why}, with names that features can have"), tuple(
-        dict.fromkeys(names.values())
-    )
-
-
-def _value_name(value: str) -> str:
-    name = contract_name(value) or "value_" + re.sub(r"[^a-z0-9]+", "_", value.lower())[:30].strip("_")
-    return f"is_{name}" if name in RESERVED_VALUES else name
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
-
-
-def _has_negative(column: Column) -> bool:
-    return any(value is not None and value.lstrip().startswith("-") for value in column.values)
 
 
 def _lookup(table: Table, tables: Sequence[Table], customers: Mapping[str, Column]) -> list[Part] | str:
@@ -359,8 +270,8 @@ def _with_lookups(part: Part, lookups: Sequence[Part]) -> Part:
     joined = {one.name: one.key for one in lookups if all(name in part.table.columns for name in one.key)}
     columns, values = dict(part.columns), part.values
     for lookup in lookups:
-        texts = [one for one in lookup.table.of_nature("text") if 2 <= one.distinct <= _MOST_VALUES]
-        column = _by_name(texts, words.TYPE)
+        texts = [one for one in lookup.table.of_nature("text") if 2 <= one.distinct <= MOST_VALUES]
+        column = by_name(texts, words.TYPE)
         if lookup.name in joined and "event_type" not in columns and column is not None:
             columns["event_type"], values = by_value(f"{lookup.name}_{column.name}", column)
     return replace(part, columns=columns, lookups=joined, values=values)

@@ -8,13 +8,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import BinaryIO, Literal, cast, get_args
 
 from churnlake.errors import DataRefusedError, UsageError
 
 Format = Literal["csv", "text", "json", "parquet"]
 _FORMATS = get_args(Format)
 
+REPAIR = "repair or remove these files, then run init again"
 HEAD_BYTES = 1 << 16
 """Bytes of each file that tell what it is."""
 
@@ -102,7 +103,7 @@ def find_samples(place: Path) -> Found:
             why = told if isinstance(told, str) else f"its ending {ending or '(none)'} is none of data"
             left_out.append(f"{relative}: {why}")
     if refused:
-        raise DataRefusedError("\n".join(refused), next_step="repair or remove these files, then run init again")
+        raise DataRefusedError("\n".join(refused), next_step=REPAIR)
     if not files:
         raise DataRefusedError(
             "\n".join([f"no table in {place}", *left_out]), next_step="give CSV, JSON lines, text or parquet files"
@@ -127,7 +128,7 @@ def _look(path: Path, relative: str) -> SampleFile | str:
     if _NOT_IN_PATHS.search(relative) or not relative.isprintable():
         return "has characters in its name that no path of a contract may hold: rename it"
     try:
-        head = read_head(path)
+        head = _read_head(path)
     except (OSError, EOFError, zlib.error, gzip.BadGzipFile) as problem:
         return f"cannot be unpacked or read ({problem}): deliver it again"
     if not head.strip():
@@ -139,9 +140,13 @@ def _look(path: Path, relative: str) -> SampleFile | str:
     return SampleFile(path, relative, cast(Format, told), head, day, text)
 
 
-def read_head(path: Path) -> bytes:
-    """The first bytes of a file, unpacked where its name ends in .gz."""
-    with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
+def opened(path: Path) -> BinaryIO:
+    """The bytes of a file, unpacked where its name ends in .gz."""
+    return cast(BinaryIO, gzip.open(path)) if path.name.endswith(".gz") else path.open("rb")
+
+
+def _read_head(path: Path) -> bytes:
+    with opened(path) as file:
         return file.read(HEAD_BYTES)
 
 
