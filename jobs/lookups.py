@@ -9,6 +9,7 @@ from churnlake.contract.values import landed_column, typed_column
 from churnlake.errors import DataRefusedError
 from jobs.lake import Lake
 from jobs.landing import quoted
+from jobs.notation import with_plain_values
 from jobs.rows import Lookup, typed_value
 
 
@@ -32,7 +33,7 @@ def _typed(lake: Lake, contract: Contract, name: str) -> DataFrame:
     source, version = contract.sources[name], lake.version(f"raw_{name}")
     if version is None:
         raise DataRefusedError(f"the lookup {name} was never delivered", next_step=f"deliver {source.path}")
-    rows = lake.read(f"raw_{name}", version).select(
+    rows = with_plain_values(lake.read(f"raw_{name}", version), source).select(
         *(
             F.expr(typed_value(landed_column(column), kind, contract.timezone)).alias(brought_column(name, column))
             for column, kind in source.types.items()

@@ -121,7 +121,8 @@ def _read_through(path: Path, source: Source) -> Text:
         head = file.read(_HEAD)
         has_rows = any(line.strip() for line in _lines(told.take(head))[rows_at:])
         while piece := file.read(_CHUNK):
-            has_rows = bool(told.take(piece).strip()) or has_rows
+            text = told.take(piece)
+            has_rows = has_rows or bool(text.strip())
     told.take(b"", final=True)
     return Text(head, told, rows_at, has_rows)
 

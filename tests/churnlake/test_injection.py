@@ -30,6 +30,8 @@ EDITS = {
     "source": ("[sources.sales]", "[sources.{}]"),
     "path": ('path = "in/{business_date}.csv"', "path = {}"),
     "separator": ('role = "events"', 'role = "events"\nseparator = {}'),
+    "quote": ('role = "events"', 'role = "events"\nquote = {}'),
+    "pattern": ('role = "events"', 'role = "events"\nformat = "text"\npattern = {}'),
     "type": ('kind = "text" }', "kind = {} }}"),
     "column": ('kind = "text" }', 'kind = "text", {} = "text" }}'),
     "canonical": ('event_type = "kind"', 'event_type = "kind"\n{} = "kind"'),
@@ -37,6 +39,10 @@ EDITS = {
     "value": ('"cancellation"]', '"cancellation", {}]'),
     "zone": ('timezone = "Europe/London"', "timezone = {}"),
 }
+
+# Values that are no names.
+SIGNS = ("path", "separator", "quote", "pattern", "zone")
+GROUPS = "(?P<id>.)(?P<at>.)(?P<price>.)(?P<kind>.)"
 
 LoadShop = Callable[..., Contract]
 WriteShop = Callable[..., Path]
@@ -65,7 +71,7 @@ def edited(write_shop: WriteShop) -> Callable[[str, str], Contract | None]:
     return load
 
 
-@pytest.mark.parametrize("place", [place for place in EDITS if place not in ("path", "separator", "zone")])
+@pytest.mark.parametrize("place", [place for place in EDITS if place not in SIGNS])
 @HOSTILE_SETTINGS
 @given(text=HOSTILE)
 def test_p15_what_becomes_a_name_in_lake_or_warehouse_is_an_identifier(
@@ -86,14 +92,33 @@ def test_p15_what_becomes_a_name_in_lake_or_warehouse_is_an_identifier(
 
 @HOSTILE_SETTINGS
 @given(text=HOSTILE)
-def test_p15_a_time_zone_and_a_separator_are_what_they_say(
+def test_p15_a_time_zone_a_separator_and_a_quote_are_what_they_say(
     edited: Callable[[str, str], Contract | None], text: str
 ) -> None:
-    """Both reach SQL or a reader's options: a zone is one the system knows, a separator one harmless character."""
+    """All reach SQL or a reader's options: a zone is one the system knows, the others one harmless character each."""
     zone = edited("zone", text)
     assert zone is None or re.fullmatch(r"[A-Za-z0-9_+/-]+", zone.timezone)
     separated = edited("separator", text)
     assert separated is None or (len(separated.sources["sales"].separator) == 1 and text not in '"\\\r\n')
+    quoting = edited("quote", text)
+    assert quoting is None or not text or (len(text) == 1 and text in string.punctuation and text not in "\\,")
+
+
+@HOSTILE_SETTINGS
+@given(text=HOSTILE, line=HOSTILE)
+def test_p15_a_pattern_gives_the_contracts_columns_or_is_refused(
+    edited: Callable[[str, str], Contract | None], tmp_path: Path, text: str, line: str
+) -> None:
+    """Whatever stands in it: its groups are the columns, and what is said of a line that does not fit fits a screen."""
+    for pattern in (text, GROUPS + text):
+        shop = edited("pattern", pattern)
+        if shop is None:
+            continue
+        path = tmp_path / "2011-02-03.csv"
+        path.write_bytes(f"{line}\n".encode("utf-8", "replace"))
+        report = inspect(path, shop.sources["sales"])
+        assert {one.column for one in report.layout} <= {"id", "at", "price", "kind"}
+        assert all(problem.isprintable() for problem in report.problems)
 
 
 @HOSTILE_SETTINGS
