@@ -11,9 +11,9 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from churnlake.contract.comparisons import compared_with_numbers
 from churnlake.contract.expressions import Expression, nearest, parse_expression
 from churnlake.contract.lines import KeyLines
+from churnlake.contract.mixtures import mixed_texts
 from churnlake.contract.roles import expression_columns, role_problems
 from churnlake.contract.schema import Contract, FeatureRules
 from churnlake.contract.shape import shape_problems
@@ -261,7 +261,7 @@ def _expression_problem(place: str, text: str, types: Collection[str] | None) ->
     parsed = parse_expression(text, types)
     if not isinstance(parsed, Expression):
         return [f"{place}: {parsed}"]
-    return [f"{place}: {told}" for told in compared_with_numbers(text, types)] if isinstance(types, dict) else []
+    return [f"{place}: {told}" for told in mixed_texts(text, types)] if isinstance(types, dict) else []
 
 
 def expression_sql(text: str, columns: list[str]) -> str:
