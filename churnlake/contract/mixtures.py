@@ -31,12 +31,20 @@ def _of_node(node: exp.Expr, known: Mapping[str, tuple[str, str]]) -> Iterator[s
             for column, beside in ((_column(one, known), other), (_column(other, known), one)):
                 if column is not None and column[1] == "text":
                     yield from _beside(words.format(column[0]), beside, known)
+    wanted = _calculated_type(node)
+    for value in (node.this, node.args.get("expression")) if wanted else ():
+        column = None if value is None else _column(value, known)
+        if column is not None and column[1] == "text":
+            shown = node.sql(dialect="spark")
+            yield f"computes {shown} with the text column {column[0]!r}; give it {wanted}, or cast it"
+
+
+def _calculated_type(node: exp.Expr) -> str | None:
+    """What the parts of a calculation must be, where Spark has no form of it that makes null of a text that is not."""
     if isinstance(node, _CALCULATIONS):
-        for value in (node.this, node.args.get("expression")):
-            column = None if value is None else _column(value, known)
-            if column is not None and column[1] == "text":
-                shown = node.sql(dialect="spark")
-                yield f"computes {shown} with the text column {column[0]!r}; give it a numeric type, or cast it"
+        return "a numeric type"
+    is_moved = isinstance(node, exp.Add | exp.Sub) and node.find(exp.Interval) in (node.this, node.expression)
+    return "the type timestamp" if is_moved else None
 
 
 def _brought_together(node: exp.Expr) -> Iterator[tuple[str, Sequence[exp.Expr], Sequence[exp.Expr]]]:

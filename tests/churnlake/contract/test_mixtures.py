@@ -99,6 +99,14 @@ def test_a_text_column_that_is_computed_with_is_reported(text: str) -> None:
     assert sentence == f"computes {text} with the text column 'code'; give it a numeric type, or cast it"
 
 
+def test_a_text_column_that_an_interval_moves_is_reported() -> None:
+    """A text is no point in time until it is cast to one."""
+    told = "computes code + INTERVAL '1' DAY with the text column 'code'; give it the type timestamp, or cast it"
+    assert sentences_of("code + INTERVAL 1 DAY") == [told]
+    assert sentences_of("at - INTERVAL 1 DAY") == []
+    assert sentences_of("CAST(code AS timestamp) + INTERVAL 1 DAY") == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
