@@ -1,5 +1,6 @@
 """Every error Churnlake raises on purpose, each with the exit code of the command that meets it."""
 
+import shlex
 from collections.abc import Sequence
 
 
@@ -30,7 +31,9 @@ class ContractError(UsageError):
         self.problems = tuple(problems)
         count = f"{len(self.problems)} problem{'s' if len(self.problems) != 1 else ''}"
         lines = "\n".join(f"  - {problem}" for problem in self.problems)
-        super().__init__(f"{path}: {count}\n{lines}", next_step=f"edit the file, then `churnlake check {path}`")
+        super().__init__(
+            f"{path}: {count}\n{lines}", next_step=f"edit the file, then `churnlake check {shlex.quote(path)}`"
+        )
 
 
 class DataRefusedError(ChurnlakeError):

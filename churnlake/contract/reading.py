@@ -82,15 +82,7 @@ def _expression_problems(keys: dict[str, Any]) -> list[str]:
     problems = role_problems(keys)
     for name, source in sources.items():
         problems += _source_problems(name, source, expression_columns(name, sources))
-    activity = _table(keys, "churn").get("activity")
-    if isinstance(activity, str):
-        found = [
-            _expression_problem("churn.activity", activity, list(_table(one, "columns")))
-            for one in sources.values()
-            if one.get("role") == "events" and _table(one, "columns")
-        ]
-        # It is asked of every source; where all answer alike, once is enough.
-        problems += list(dict.fromkeys(problem for one in found for problem in one))
+    problems += _activity_problems(_table(keys, "churn").get("activity"), sources)
     problems += _span_problems(keys)
     if all(source.get("role") == "lookup" or _table(source, "columns") for source in sources.values()):
         canonical = sorted({column for source in sources.values() for column in _table(source, "columns")})
@@ -98,6 +90,21 @@ def _expression_problems(keys: dict[str, Any]) -> list[str]:
         problems += _feature_problems(_table(keys, "features"), named)
         problems += _attribute_problems(_table(keys, "features"), sources)
     return problems
+
+
+def _activity_problems(activity: object, sources: dict[str, dict[str, Any]]) -> list[str]:
+    """It is asked of every source of events; where all answer alike, once is enough."""
+    if not isinstance(activity, str):
+        return []
+    found = {
+        name: _expression_problem("churn.activity", activity, list(_table(source, "columns")))
+        for name, source in sources.items()
+        if source.get("role") == "events" and _table(source, "columns")
+    }
+    alike = len({tuple(told) for told in found.values()}) == 1
+    return [
+        problem if alike else f"{problem}; asked of sources.{name}" for name, told in found.items() for problem in told
+    ]
 
 
 def _span_problems(keys: dict[str, Any]) -> list[str]:

@@ -38,3 +38,9 @@ def test_one_problem_is_not_called_problems() -> None:
     """Counted as people count."""
     assert ContractError("a.toml", ["wrong"]).message == "a.toml: 1 problem\n  - wrong"
     assert ContractError("a.toml", ["wrong", "worse"]).message == "a.toml: 2 problems\n  - wrong\n  - worse"
+
+
+def test_the_next_command_can_be_typed_for_a_path_with_blanks() -> None:
+    """It is copied into a shell as it stands."""
+    error = ContractError("my shop/contract.toml", ["wrong"])
+    assert error.next_step == "edit the file, then `churnlake check 'my shop/contract.toml'`"

@@ -449,7 +449,7 @@ def test_activity_must_be_answerable_by_every_source(write_shop: WriteShop) -> N
         'columns = { customer_id = "id", event_ts = "at" }\n\n[churn]'
     )
     assert problems_of(write_shop(("[churn]", second))) == [
-        "churn.activity: names an unknown column 'amount'; known: customer_id, event_ts"
+        "churn.activity: names an unknown column 'amount'; known: customer_id, event_ts; asked of sources.visits"
     ]
 
 
