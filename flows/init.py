@@ -197,7 +197,7 @@ def _copy(place: Path, draft: Draft) -> str:
     for relative, path in files.items():
         (place / relative).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(path, place / relative)
-    return f"{len(files):,} files copied to {place}"
+    return f"copied to {place}: {told_files(list(files))}"
 
 
 def _refuse_taken(place: Path) -> None:

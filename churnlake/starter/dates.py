@@ -77,18 +77,28 @@ def read_form(counts: Mapping[str, int], order: Order | None) -> Form | TwoReadi
     shapes: Counter[_Shape] = Counter()
     for match, count in matched:
         shapes[_shape(match)] += count
-    shape, most = shapes.most_common(1)[0]
     if all(_needs_no_pattern(one) for one in shapes):
-        return Form(None, any(one.between for one in shapes), any(one.has_zone for one in shapes), "iso")
+        native = Form(None, any(one.between for one in shapes), any(one.has_zone for one in shapes), "iso")
+        return native if _name_days([match for match, _ in matched], "day_first") else None
+    shape, most = shapes.most_common(1)[0]
     if most < _LEAST_SHARE * total or shape.has_zone:
         return None
-    alike = [match for match, _ in matched if _shape(match) == shape]
+    return _form([match for match, _ in matched if _shape(match) == shape], shape, order)
+
+
+def _form(alike: list[re.Match[str]], shape: _Shape, order: Order | None) -> Form | TwoReadings | None:
+    """The form of dates of one shape."""
     chosen = _order(alike, shape, order)
     if not isinstance(chosen, str):
         return chosen
-    if sum(_day(match, chosen) is not None for match in alike) < _LEAST_SHARE * len(alike):
+    if not _name_days(alike, chosen):
         return None
     return Form(_pattern(alike, shape, chosen), shape.between is not None, False, shape.layout, chosen)
+
+
+def _name_days(matches: list[re.Match[str]], order: Order) -> bool:
+    """Whether (nearly) all of them are days that exist."""
+    return sum(_day(match, order) is not None for match in matches) >= _LEAST_SHARE * len(matches)
 
 
 def _match(text: str) -> re.Match[str] | None:
