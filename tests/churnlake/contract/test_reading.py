@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from datetime import time
 from functools import reduce
+from itertools import combinations
 from operator import getitem
 from pathlib import Path
 from typing import Any
@@ -159,6 +160,48 @@ def test_one_problem_is_told_as_one(write_shop: WriteShop) -> None:
 def test_no_mistake_hides_another(write_shop: WriteShop, edits: list[tuple[str, str]], problems: list[str]) -> None:
     """A wrong value hides neither an expression of another source nor a rule over the rest of its own table."""
     assert problems_of(write_shop(*edits)) == problems
+
+
+SEPARATE_MISTAKES = [
+    ('name = "shop"', 'name = "My Shop"'),
+    ("Europe/London", "Europe/Londn"),
+    ('currency = "GBP"', 'currncy = "GBP"'),
+    ('starts_on = "2011-01-01"', "starts_on = 5"),
+    ('clock = "replay"', 'clock = "rerun"\nmax_catchup_days = 0'),
+    ('"in/{business_date}.csv"', '"/in/{business_date}.csv"'),
+    ('["sunday"]', "5"),
+    ('price = "decimal(12,2)"', 'price = "decimal(2,12)"'),
+    ('kind = "text" }', 'kind = "text", Kind = "text" }'),
+    ('"id IS NULL"', '"id = 5"'),
+    ('reason = "anonymous" }', 'reason = "anonymous", because = 5 }'),
+    ('customer_id = "id"', 'customer_id = "idd"'),
+    ('event_ts = "at"', 'happened = "at"'),
+    ('event_type = "kind"', 'event_type = "kind"\nsign = "rand()"'),
+    ('definition = "inactivity"', 'definition = "inactive"'),
+    ('"amount > 0"', '"amount >"'),
+    ("active_within_days = 90", "active_within_days = 3661"),
+    ("horizon_days = 30\n", ""),
+    ("[30, 90]", "[90, 30]"),
+    ("scale = 2 }", 'scale = 2 }, { name = "amont" }'),
+    ('"cancellation"]', '"purchase"]'),
+]
+
+
+def test_any_two_mistakes_are_told_as_each_is_told_alone(
+    write_shop: WriteShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing that is wrong hides, changes or adds a problem elsewhere; nor do all of them together."""
+    # The list of all zones is read from files each time.
+    monkeypatch.setattr("churnlake.contract.schema.available_timezones", lambda: {"Europe/London"})
+
+    def told(*edits: tuple[str, str]) -> list[str]:
+        # What is known may grow with a mistake.
+        return sorted(problem.split("; known: ")[0] for problem in problems_of(write_shop(*edits)))
+
+    alone = {edit: told(edit) for edit in SEPARATE_MISTAKES}
+    for edits in (*combinations(SEPARATE_MISTAKES, 2), tuple(SEPARATE_MISTAKES)):
+        expected = [problem for edit in edits for problem in alone[edit]]
+        assert told(*edits) == sorted(expected), edits
 
 
 @pytest.mark.parametrize(
