@@ -14,12 +14,12 @@ KNOWN_VARIABLES = frozenset({"HOME", "CORES", "DRIVER_MEMORY", "JARS", "FAILPOIN
 
 @dataclass(frozen=True)
 class Settings:
-    """Where things live and how much of the machine Spark may take."""
+    """Where things live and how much of the machine Spark may take; without a word on memory, its usual share."""
 
     home: Path
     jars: Path
     cores: int = 2
-    driver_memory: str = "2g"
+    driver_memory: str | None = None
     failpoint: str | None = None
     now: str | None = None
 
@@ -44,7 +44,7 @@ class Settings:
             home=home,
             jars=Path(given.get("JARS") or checkout / ".jars").resolve(),
             cores=int(given.get("CORES") or 2),
-            driver_memory=given.get("DRIVER_MEMORY") or "2g",
+            driver_memory=given.get("DRIVER_MEMORY") or None,
             failpoint=given.get("FAILPOINT") or None,
             now=given.get("NOW") or None,
         )

@@ -184,7 +184,7 @@ def job_environment(settings: Settings) -> dict[str, str]:
         "HOME": str(settings.home),
         "JARS": str(settings.jars),
         "CORES": str(settings.cores),
-        "DRIVER_MEMORY": settings.driver_memory,
+        "DRIVER_MEMORY": settings.driver_memory or "",
         "FAILPOINT": settings.failpoint or "",
         "NOW": settings.now or "",
     }

@@ -91,10 +91,12 @@ class Application:
         return self._threads.submit(self._build_session)
 
     def _build_session(self) -> SparkSession:
+        from jobs.extent import is_small
         from jobs.session import build_session
 
-        scratch = self.settings.home / "runs" / "applications" / self.name
-        return build_session(f"churnlake {self.contract.name}", self.settings, scratch)
+        name, scratch = self.contract.name, self.settings.home / "runs" / "applications" / self.name
+        small = is_small(self.contract, self.ledger.deliveries(name), self.settings.lake(name))
+        return build_session(f"churnlake {name}", self.settings, scratch, is_small=small)
 
     @cached_property
     def lake(self) -> Lake:

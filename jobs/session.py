@@ -8,6 +8,7 @@ import pyspark
 from pyspark.sql import SparkSession
 
 from churnlake.class_archive import find_archive
+from churnlake.errors import UsageError
 from churnlake.jars import locked_jars
 from churnlake.java import Java, find_java
 from churnlake.settings import Settings
@@ -25,6 +26,7 @@ FOREIGN_VARIABLES = (
     "YARN_CONF_DIR",
     "SPARK_REMOTE",
 )
+MEMORY_NEEDED = 3 * 2**30
 PARTITIONS_PER_CORE = {True: 2, False: 32}
 
 
@@ -85,6 +87,29 @@ def java_options(archive: Path | None, *, is_small: bool) -> str:
     return " ".join(options)
 
 
+def usual_memory(free: int) -> str:
+    """Spark's share of `free` bytes where the settings name none: 60 %, at most 8 GB.
+
+    Raises:
+        UsageError: There is too little for a night.
+    """
+    if free < MEMORY_NEEDED:
+        raise UsageError(
+            f"{free / 2**30:.1f} GB of memory are free; Spark needs {MEMORY_NEEDED / 2**30:.0f} GB",
+            next_step="end other programs, or set CHURNLAKE_DRIVER_MEMORY (such as 1g) and take the risk",
+        )
+    return f"{min(free * 6 // 10, 8 * 2**30) // 2**20}m"
+
+
+def free_memory(told: Path = Path("/proc/meminfo")) -> int:
+    """Bytes that programs can have without pushing others out; where the system does not say, half of all."""
+    if told.exists():
+        for line in told.read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+
+
 def _prepare_environment(java: Java) -> None:
     for name in FOREIGN_VARIABLES:
         os.environ.pop(name, None)
@@ -99,7 +124,8 @@ def _prepare_environment(java: Java) -> None:
 def _machine_options(settings: Settings, scratch: Path) -> dict[str, str]:
     return {
         "spark.master": f"local[{settings.cores}]",
-        "spark.driver.memory": settings.driver_memory,  # fixed once the virtual machine runs
+        # Fixed once the virtual machine runs.
+        "spark.driver.memory": settings.driver_memory or usual_memory(free_memory()),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.local.dir": str(scratch / "spark"),

@@ -17,7 +17,7 @@ def test_defaults_live_beside_where_one_stands(tmp_path: Path) -> None:
     settings = Settings.from_environment({}, tmp_path)
     assert settings.home == tmp_path / ".churnlake"
     assert settings.jars == ROOT / ".jars"
-    assert (settings.cores, settings.driver_memory, settings.failpoint, settings.now) == (2, "2g", None, None)
+    assert (settings.cores, settings.driver_memory, settings.failpoint, settings.now) == (2, None, None, None)
 
 
 def test_everything_lives_under_the_home(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pyspark.sql import SparkSession
 from churnlake.errors import UsageError
 from churnlake.java import Java
 from churnlake.settings import Settings
-from jobs.session import build_session, java_options, session_options
+from jobs.session import build_session, free_memory, java_options, session_options, usual_memory
 
 JAVA = Java(Path("/opt/java"), "17.0.1", "JAVA_HOME")
 
@@ -83,3 +83,16 @@ def test_a_wrong_java_stops_before_spark(settings: Settings, tmp_path: Path, mon
     with pytest.raises(UsageError, match="Java 17 or 21 needed; found Java 11") as refused:
         build_session("never", settings, tmp_path)
     assert refused.value.exit_code == 2
+
+
+def test_spark_takes_most_of_what_is_free_and_says_when_that_is_too_little(tmp_path: Path) -> None:
+    """60 % of what is free, at most 8 GB; below 3 GB free it is refused with the setting that allows less."""
+    assert usual_memory(10 * 2**30) == "6144m"
+    assert usual_memory(100 * 2**30) == "8192m"
+    assert usual_memory(3 * 2**30) == "1843m"
+    with pytest.raises(UsageError, match=r"2\.9 GB of memory are free; Spark needs 3 GB") as refused:
+        usual_memory(29 * 2**30 // 10)
+    assert "CHURNLAKE_DRIVER_MEMORY" in str(refused.value.next_step)
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable:    2048 kB\n")
+    assert free_memory(tmp_path / "meminfo") == 2048 * 1024
+    assert free_memory(tmp_path / "nothing") > 0
