@@ -35,13 +35,13 @@ def load_contract(path: Path) -> Contract:
     """
     resolved = Path(path).resolve()
     text = _read(resolved, path)
-    keys = _parsed(text, resolved.name, str(path))
-    problems = _problems(keys)
-    if problems:
-        lines = KeyLines(text)
-        placed = sorted(((lines.line_of(problem), problem) for problem in problems), key=lambda one: one[0])
+    try:
+        placed = _placed_problems(text)
+    except RecursionError:
+        placed = [(1, "its lists and tables are nested too deep; split them up")]
+    if placed:
         raise ContractError(str(path), [f"{resolved.name}:{line}: {problem}" for line, problem in placed])
-    contract = Contract.model_validate(keys)
+    contract = Contract.model_validate(tomllib.loads(text))
     contract._path = resolved  # noqa: SLF001 - the reader is the one place that knows it
     return contract
 
@@ -57,16 +57,20 @@ def _read(resolved: Path, path: Path) -> str:
         ) from problem
 
 
-def _parsed(text: str, name: str, shown: str) -> dict[str, Any]:
+def _placed_problems(text: str) -> list[tuple[int, str]]:
+    """Every problem with its line, in the order of the file."""
     try:
-        return tomllib.loads(text)
-    except RecursionError:
-        raise ContractError(shown, [f"{name}: its lists and tables are nested too deep; split them up"]) from None
+        keys = tomllib.loads(text)
     except ValueError as problem:  # tomllib's own error, or a number of thousands of digits
-        told = str(problem)
-        at = re.search(r"line (\d+)", told)
-        line = at[1] if at else text.removesuffix("\n").count("\n") + 1
-        raise ContractError(shown, [f"{name}:{line}: not valid TOML: {told}"]) from problem
+        return [(_broken_line(text, str(problem)), f"not valid TOML: {problem}")]
+    lines = KeyLines(text)
+    return sorted(((lines.line_of(one), one) for one in _problems(keys)), key=lambda placed: placed[0])
+
+
+def _broken_line(text: str, told: str) -> int:
+    """The line that tomllib names; it names none at the end of a text."""
+    at = re.search(r"line (\d+)", told)
+    return int(at[1]) if at else text.removesuffix("\n").count("\n") + 1
 
 
 def _problems(keys: dict[str, Any]) -> list[str]:

@@ -546,7 +546,7 @@ def _places(value: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]
         ("[a]\nb = [1,\n2\nc = 3\n", "contract.toml:4: not valid TOML: Unclosed array (at line 4, column 1)"),
         ("[a]\nb = 'c", 'contract.toml:2: not valid TOML: Expected "\'" (at end of document)'),
         ("[a]\nb = 1\n[a]\n", "contract.toml:3: not valid TOML: Cannot declare ('a',) twice (at line 3, column 3)"),
-        ("a = " + "[" * 5_000, "contract.toml: its lists and tables are nested too deep; split them up"),
+        ("a = " + "[" * 5_000, "contract.toml:1: its lists and tables are nested too deep; split them up"),
     ],
 )
 def test_broken_toml_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -556,6 +556,15 @@ def test_broken_toml_is_told_with_its_line(tmp_path: Path, text: str, problem: s
     with pytest.raises(ContractError) as caught:
         load_contract(path)
     assert caught.value.problems == (problem,)
+
+
+@pytest.mark.parametrize("depth", [100, 200, 300, 400, 450, 480])
+def test_what_tomllib_just_reads_is_not_too_deep_for_the_reader(tmp_path: Path, depth: int) -> None:
+    """However deep lists are nested, the answer is a list of problems."""
+    path = tmp_path / "contract.toml"
+    path.write_text(f"deep = {'[' * depth}{']' * depth}\n[contract]\n")
+    problem, *_ = problems_of(path)
+    assert problem.startswith(("deep: unknown key", "its lists and tables are nested too deep"))
 
 
 def test_a_number_of_thousands_of_digits_is_a_problem_of_its_contract(tmp_path: Path) -> None:
