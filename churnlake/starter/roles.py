@@ -32,6 +32,8 @@ Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
 # Of tables with one row per customer a few repeat: moved, twice enrolled.
 _ONE_ROW_EACH = 0.97
 _MOST_LEVELS = 200
+# Rows that begin and end within a day; some lines of a call log lack their end.
+_SESSIONS = 0.9
 _YES = ("yes", "true", "1", "1.0", "y", "t", "churned", "churn", "left", "ja", "gone")
 _NO_ATTRIBUTE = RESERVED_COLUMNS | {"customer_id", "event_ts"}
 
@@ -107,7 +109,7 @@ def _parts(table: Table, customer: Column) -> list[Part] | str:
     start, end = (by_name(_times(table), known) for known in (words.START, words.END))
     if one_each and churn is not None:
         return _labels(table, customer, churn)
-    if start is not None and end is not None and start is not end:
+    if start is not None and end is not None and start is not end and not _are_sessions(start, end):
         return [_subscriptions(table, customer, start, end)]
     time = _event_time(table)
     if time is not None and (not one_each or _looks_like_events(table, customer)):
@@ -115,6 +117,19 @@ def _parts(table: Table, customer: Column) -> list[Part] | str:
     if one_each:
         return [_customers(table, customer, None, f"one row for each {customer.name} and no time of an event")]
     return f"many rows for one {customer.name} and no column with a time: nothing says when they happened"
+
+
+def _are_sessions(start: Column, end: Column) -> bool:
+    """Calls and visits begin and end too, within a day: they are events."""
+    if start.read_day is None or end.read_day is None:
+        return False
+    spans = [
+        (last - first).days
+        for one, other in zip(start.values, end.values, strict=True)
+        if one is not None and other is not None
+        and (first := start.read_day(one)) is not None and (last := end.read_day(other)) is not None
+    ]  # fmt: skip
+    return sum(0 <= days <= 1 for days in spans) >= _SESSIONS * len(start.values)
 
 
 def _times(table: Table) -> list[Column]:
@@ -196,9 +211,10 @@ def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -
     plan = by_name(texts, words.PLAN)
     price = by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
     open_rows = len(end.values) - end.filled
+    counted = f"; {told_time(start)}" if start.nature == "day number" else ""
     columns = {
         "customer_id": identity(customer),
-        "started_on": Mapped(as_date(start), f"{start.name} begins it"),
+        "started_on": Mapped(as_date(start), f"{start.name} begins it{counted}"),
         "ended_on": Mapped(
             as_date(end), f"{end.name} ends it; empty in {open_rows:,} of {len(end.values):,} rows: still there"
         ),

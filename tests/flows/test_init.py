@@ -1,6 +1,7 @@
 """`churnlake init`: what it asks, what it writes and where, what it refuses."""
 
 import json
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
@@ -252,3 +253,39 @@ def test_a_machine_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch, tmp
     monkeypatch.setenv("TZ", "Mars/Base")
     monkeypatch.setattr(flows.init, "_LOCALTIME", tmp_path / "localtime")
     assert flows.init.machine_zone() == "UTC"
+
+
+def test_the_page_for_newcomers_works_to_the_letter(init: Init, tmp_path: Path) -> None:
+    """Its commands up to the first run, from a clone; each line it shows is printed, in its order."""
+    clone = tmp_path / "clone"
+    clone.mkdir()
+    (clone / "examples").symlink_to(CHECKOUT / "examples")
+    page = (CHECKOUT / "docs" / "bring_your_own_data.md").read_text()
+    blocks = [block.split("```")[0].splitlines() for block in page.split("```console\n")[1:]]
+    for command, *shown in blocks[:2]:
+        with pytest.MonkeyPatch.context() as inside:
+            inside.chdir(clone)
+            words = shlex.split(command)
+            assert words[:2] == ["$", ".venv/bin/churnlake"]
+            result = CliRunner().invoke(app, words[2:])
+        assert result.exit_code == 0
+        printed = iter(line.rstrip() for line in result.stdout.splitlines())
+        assert [line for line in shown if not any(fits(line, one) for one in printed)] == []
+
+
+def fits(shown: str, printed: str) -> bool:
+    """Whether a printed line is the one a page shows; `...` at its end stands for the rest."""
+    return printed.startswith(shown.removesuffix("...")) if shown.endswith("...") else printed == shown
+
+
+def test_every_message_of_the_page_is_one_that_is_given() -> None:
+    """A page that explains what nobody is told helps nobody."""
+    page = (CHECKOUT / "docs" / "bring_your_own_data.md").read_text().split("## What stops it")[1]
+    messages = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    sources = "".join(
+        path.read_text() for path in [*(CHECKOUT / "churnlake" / "starter").glob("*.py"), Path(flows.init.__file__)]
+    )
+    told = [message.split("...: ")[-1].strip(" `") for cell in messages for message in cell.split("`, `")]
+    assert len(told) >= 10
+    bare = [message.removeprefix("is ").removesuffix(" 1") for message in told]
+    assert [message for message in bare if message not in sources] == []

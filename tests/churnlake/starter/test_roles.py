@@ -77,6 +77,14 @@ def test_start_and_end_make_subscriptions(write: Write, tables: Tables) -> None:
     )
 
 
+def test_what_begins_and_ends_within_a_day_is_an_event(write: Write, tables: Tables) -> None:
+    """A call over midnight is one too; its start is its time."""
+    calls = "".join(f"{n % 3},2026-01-0{n % 8 + 1} 23:50:00,2026-01-0{n % 8 + 1 + n % 2} 00:10:00\n" for n in range(12))
+    write("calls.csv", "subscriber,start_time,end_time\n" + calls)
+    (part,) = parts_of(tables())
+    assert (part.role, sql_of(part)["event_ts"]) == ("events", "start_time")
+
+
 def test_one_row_for_each_and_a_churn_column_are_labels_beside_a_profile(write: Write, tables: Tables) -> None:
     """The outcome is no attribute, and what looks like one is left out with its reason."""
     rows = "".join(f"C-{n:03d},{'F' if n % 2 else 'M'},{n}.5,{'Yes' if n % 4 == 0 else 'No'},done\n" for n in range(20))
