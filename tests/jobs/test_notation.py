@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
 
@@ -7,10 +8,31 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from churnlake.contract import Contract
-from jobs.landing import CORRUPT
+from churnlake.deliveries import inspect
+from churnlake.ledger import Delivery, Lane
+from jobs.lake import Lake
+from jobs.landing import CORRUPT, read_landing
+from jobs.lookups import read_lookups
 from jobs.rows import classify
 
 EUROPEAN = ('role = "events"', 'role = "events"\nseparator = ";"\ndecimal = ","\nnull_marks = ["?", "n/a", " "]')
+ITEMS = (
+    "[sources.orders]",
+    """
+[sources.items]
+role = "lookup"
+delivery = "history"
+path = "items.csv"
+separator = ";"
+decimal = ","
+null_marks = ["?"]
+key = ["item"]
+types = { item = "text", weight = "double", maker = "text" }
+
+[sources.orders]
+lookups = { items = ["item"] }
+""",
+)
 COLUMNS = ("order_no", "customer", "at", "price", "pieces", "item", "kind")
 LANDED = (
     ", ".join(f"{name} STRING" for name in (*COLUMNS, CORRUPT, "delivery_id", "row_hash"))
@@ -86,3 +108,24 @@ def test_a_null_mark_is_null_and_no_bad_type(told: Callable[..., list[tuple[obje
     assert [row[:3] for row in rows] == [(None, None, None), (None, None, None), (None, 7, "? ")]
     assert rows[0][3:] == ("?", "n/a", " ", [])
     assert [row[6] for row in rows] == [[], [], ["bad_type.price"]]
+
+
+def test_a_lookup_is_read_by_its_own_notation(
+    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract], lake: Path, lane: Lane
+) -> None:
+    """Its marks and commas are those of its file, whatever the rows it is joined to are written in."""
+    shop = make_contract(tmp_path, ITEMS)
+    (tmp_path / "items.csv").write_text("item;weight;maker\npen;0,5;?\ncar;1.200;ann\nhat;1.5;\ncap;?;bob\n")
+    day, layout = date(2026, 1, 1), inspect(tmp_path / "items.csv", shop.sources["items"]).layout
+    delivery = Delivery(
+        "items", "d", "items.csv", 1, "0" * 64, day, day, day, contract="shop", run_id="run", state="frozen", counts={}
+    )
+    written = Lake(spark, lake, "shop", lane)
+    written.replace("raw_items", read_landing(spark, shop, [delivery], {"d": layout}), {"delivery_id": ["d"]}, "run")
+    (items,) = read_lookups(written, shop, "orders")
+    assert {tuple(row) for row in items.rows.collect()} == {
+        ("pen", 0.5, None),
+        ("car", 1200.0, "ann"),
+        ("hat", None, None),
+        ("cap", None, "bob"),
+    }
