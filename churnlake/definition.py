@@ -6,25 +6,20 @@ from churnlake.contract.schema import Contract
 def definition_rows(contract: Contract) -> list[dict[str, object]]:
     """Rows of the warehouse table `definition`, in reading order."""
     churn, unit = contract.churn, contract.unit
-    first, last = churn.gap_days + 1, churn.gap_days + churn.horizon_days
     bands = ", ".join(f"{name} to {share * 100:g}%" for name, share in contract.decision.bands.items())
     lines = (
         ("unit", unit, f"One score is about one {unit}."),
         (
             "definition",
             churn.definition,
-            f"A {unit} has churned when no activity falls into days {first} to {last} after the business date.",
+            _in_words(contract),
         ),
         ("activity", churn.activity, "What counts as activity, over the canonical columns of the contract."),
-        (
-            "eligible",
-            f"{churn.active_within_days} days",
-            f"Scored is every {unit} with activity in the {churn.active_within_days} days up to the business date.",
-        ),
+        _eligible(contract),
         (
             "minimum tenure",
             f"{churn.min_tenure_days} days",
-            f"Days a {unit} must have been active before it is scored.",
+            f"Days since the first activity or the start of the subscription before a {unit} is scored.",
         ),
         ("gap", f"{churn.gap_days} days", "Days between the business date and the label window: the time to act."),
         ("horizon", f"{churn.horizon_days} days", "Length of the label window the probability is about."),
@@ -50,3 +45,29 @@ def definition_rows(contract: Contract) -> list[dict[str, object]]:
         {"contract": contract.name, "position": position, "topic": topic, "value": value, "explanation": explanation}
         for position, (topic, value, explanation) in enumerate(lines, start=1)
     ]
+
+
+def _in_words(contract: Contract) -> str:
+    churn, unit = contract.churn, contract.unit
+    days = f"days {churn.gap_days + 1} to {churn.gap_days + churn.horizon_days} after the business date"
+    match churn.definition:
+        case "inactivity":
+            return f"A {unit} has churned when no activity falls into {days}."
+        case "cancellation":
+            grace = f" and does not resume within {churn.grace_days} days" if churn.grace_days else ""
+            return f"A {unit} has churned when its subscription ends on {days}{grace}."
+        case "label":
+            return f"A {unit} has churned when the data set says so."
+
+
+def _eligible(contract: Contract) -> tuple[str, str, str]:
+    churn, unit = contract.churn, contract.unit
+    match churn.definition:
+        case "inactivity":
+            days = f"{churn.active_within_days} days"
+            return "eligible", days, f"Scored is every {unit} with activity in the {days} up to the business date."
+        case "cancellation":
+            told = f"Scored is every {unit} subscribed at the end of the business date, without an end known yet."
+            return "eligible", "subscribed", told
+        case "label":
+            return "eligible", "labelled", f"Scored is every {unit} that has an outcome in the data set."

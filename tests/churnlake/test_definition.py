@@ -37,3 +37,20 @@ def test_the_rows_are_those_of_the_warehouse_table(load_shop: LoadShop) -> None:
     assert {tuple(row) for row in rows} == {WAREHOUSE["definition"].column_names}
     assert [row["position"] for row in rows] == list(range(1, len(rows) + 1))
     assert all(row["value"] and row["explanation"] for row in rows)
+
+
+def test_each_definition_has_words_of_its_own(load_shop: LoadShop) -> None:
+    """Leaving a subscription is not the same as falling silent."""
+    shop = load_shop()
+
+    def told(**changes: object) -> dict[str, str]:
+        changed = shop.model_copy(update={"churn": shop.churn.model_copy(update=changes)})
+        return {str(row["topic"]): str(row["explanation"]) for row in definition_rows(changed)}
+
+    cancelled = told(definition="cancellation", grace_days=5)
+    assert cancelled["definition"] == (
+        "A customer has churned when its subscription ends on days 1 to 30 after the business date and does not resume "
+        "within 5 days."
+    )
+    assert cancelled["eligible"].startswith("Scored is every customer subscribed at the end of the business date")
+    assert told(definition="label")["definition"] == "A customer has churned when the data set says so."
