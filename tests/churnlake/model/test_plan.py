@@ -55,7 +55,7 @@ def test_the_plan_scores_by_the_formula_it_states() -> None:
 
 
 def test_a_category_adds_the_share_of_its_state_and_is_told_without_a_value() -> None:
-    """A level, one never seen, and none at all; against what is usual, north hardly matters less than the floor."""
+    """A level, one never seen, and none at all, each against what is usual."""
     codes = MIXED.categories[0].category.encode(["north", "south", "atlantis", None])
 
     scored = MIXED.score(np.column_stack([[0.0, 0.0, 0.0, np.e - 1], codes]))
