@@ -95,9 +95,7 @@ def visits(part: Part) -> list[tuple[str, date]]:
 def _days_of_rows(part: Part, today: date) -> list[date]:
     if part.time is None:
         return []
-    columns = [part.time]
-    if part.role == "subscriptions":
-        columns += [one for one in part.table.columns.values() if one.name in part.columns["ended_on"].why]
+    columns = [part.time, *([part.end] if part.end is not None else [])]
     days = {day for column in columns for day in _row_days(column) if day is not None}
     return sorted(day for day in days if _EARLIEST <= day < today)
 

@@ -40,7 +40,11 @@ _NO_ATTRIBUTE = RESERVED_COLUMNS | {"customer_id", "event_ts"}
 
 @dataclass(frozen=True)
 class Part:
-    """A source of the contract: one role of one table."""
+    """A source of the contract: one role of one table.
+
+    `time` is when its rows happened or began, `end` when they ended; `sign` is the column whose minus means a return;
+    `values` are the kinds of events.
+    """
 
     name: str
     table: Table
@@ -48,6 +52,7 @@ class Part:
     why: str
     columns: Mapping[str, Mapped] = field(default_factory=dict)
     time: Column | None = None
+    end: Column | None = None
     customer: Column | None = None
     key: tuple[str, ...] = ()
     lookups: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
@@ -112,7 +117,7 @@ def _parts(table: Table, customer: Column) -> list[Part] | str:
     if start is not None and end is not None and start is not end and not _are_sessions(start, end):
         return [_subscriptions(table, customer, start, end)]
     time = _event_time(table)
-    if time is not None and (not one_each or _looks_like_events(table, customer)):
+    if time is not None and (not one_each or _looks_like_events(table)):
         return [_events(table, customer, time)]
     if one_each:
         return [_customers(table, customer, None, f"one row for each {customer.name} and no time of an event")]
@@ -146,9 +151,8 @@ def _event_time(table: Table) -> Column | None:
     return max(fitting, key=rank, default=None)
 
 
-def _looks_like_events(table: Table, customer: Column) -> bool:
+def _looks_like_events(table: Table) -> bool:
     """One row per customer and a time: a single quiet day of a shop, or a list of customers with their sign-up."""
-    del customer
     is_list = any(word in words.CUSTOMER for word in words.words(table.name))
     return not is_list and bool(amount_of(table) or quantity_of(table) or table.rows.table.files[0].day)
 
@@ -170,7 +174,7 @@ def _labels(table: Table, customer: Column, churn: Column) -> list[Part]:
     told = f"one row for each {customer.name}, and {churn.name} says who left"
     outcome = Part(
         f"{table.name[:31]}_outcome", table, "labels", told,
-        {"customer_id": identity(customer), "is_churned": Mapped(test, why)}, None, customer,
+        {"customer_id": identity(customer), "is_churned": Mapped(test, why)}, customer=customer,
     )  # fmt: skip
     profile = _customers(table, customer, churn, f"the same rows: all but {churn.name} describe the customer")
     return [profile, outcome] if len(profile.columns) > 1 else [outcome]
@@ -190,7 +194,7 @@ def _customers(table: Table, customer: Column, outcome: Column | None, why: str)
         name = f"{name[:34]}_value" if name in _NO_ATTRIBUTE or name in columns else name
         sql = f"CAST({column.sql} AS STRING)" if column.nature == "flag" else column.sql
         columns[name] = Mapped(sql, "")
-    return Part(table.name, table, "customers", why, columns, None, customer, left_out=tuple(left_out))
+    return Part(table.name, table, "customers", why, columns, customer=customer, left_out=tuple(left_out))
 
 
 def _no_attribute(column: Column) -> str | None:
@@ -225,15 +229,8 @@ def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -
         columns["plan"] = Mapped(plan.sql, f"{plan.distinct:,} different")
     if price is not None:
         columns["price"] = Mapped(price.sql, price.name)
-    return Part(
-        table.name,
-        table,
-        "subscriptions",
-        f"{start.name} and {end.name} begin and end something",
-        columns,
-        start,
-        customer,
-    )
+    why = f"{start.name} and {end.name} begin and end something"
+    return Part(table.name, table, "subscriptions", why, columns, time=start, end=end, customer=customer)
 
 
 def _events(table: Table, customer: Column, time: Column) -> Part:
@@ -259,7 +256,7 @@ def _events(table: Table, customer: Column, time: Column) -> Part:
         columns["product"] = Mapped(product.sql, f"{product.name}: {product.distinct:,} different")
     rows = customer.filled / max(customer.distinct, 1)
     why = f"{rows:.1f} rows for each {customer.name}, each with its time"
-    return Part(table.name, table, "events", why, columns, time, customer, values=values, sign=sign)
+    return Part(table.name, table, "events", why, columns, time=time, customer=customer, values=values, sign=sign)
 
 
 def _lookup(table: Table, tables: Sequence[Table], customers: Mapping[str, Column]) -> list[Part] | str:
