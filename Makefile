@@ -30,6 +30,7 @@ check: setup  ## format, lint, types, import directions, images, locks
 bench: setup  ## what the speed claims rest on
 	.venv/bin/python -m benchmarks.start_up
 	.venv/bin/python -m benchmarks.validation
+	.venv/bin/python -m benchmarks.features
 
 up: setup  ## Prefect, MLflow and the report pages, on this machine only
 	@$(CHURNLAKE) up

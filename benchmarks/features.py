@@ -1,0 +1,250 @@
+"""Features: what a night's and a training set's cost, and that a longer history costs no more.
+
+`python -m benchmarks.features [--customers N] [--repeats N]` makes tiles of 720 days in a scratch folder: 100 rows a
+year of each customer on as many days, 2 % of them late, 0.2 % corrected, one column of distinct values. It prints
+medians in seconds by the clock and of the processor, and what the budgets are told in: seconds of the processor for a
+million rows, and the ratio of 720 days of history to 360. The steps take turns, so that a busy spell hits all of them:
+
+population, features   of one date, each written, over 360 and over 720 days of tiles
+training set           12 dates of a sixth of the customers: two rows for each customer, with population and labels
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+import duckdb
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from churnlake.contract import Contract, load_contract
+from churnlake.features import build_catalogue
+from churnlake.settings import Settings
+from jobs.content import Tiles
+from jobs.features import features_at
+from jobs.labels import labels_at
+from jobs.population import population_at
+from jobs.session import build_session
+
+STARTS_ON = date(2024, 1, 1)
+HISTORIES = (360, 720)
+LAST = STARTS_ON + timedelta(days=max(HISTORIES) - 1)
+BLOCK_DAYS = 30  # made and written at once: more would not fit in memory
+CUTOFFS = 12
+SPACING_DAYS = 13
+SHARE_OF_TRAINING = 6  # one customer in so many
+MILLION = 1_000_000
+CONTRACT = f"""
+[contract]
+name = "bench"
+timezone = "UTC"
+currency = "EUR"
+
+[calendar]
+starts_on = "{STARTS_ON}"
+
+[sources.orders]
+role = "events"
+path = "{{business_date}}.csv"
+types = {{ customer = "text", sold_at = "timestamp", price = "decimal(12,2)", item = "text", kind = "text" }}
+columns = {{ customer_id = "customer", event_ts = "sold_at", amount = "price", product = "item", event_type = "kind" }}
+
+[churn]
+definition = "inactivity"
+activity = "event_type = 'sale'"
+active_within_days = 90
+horizon_days = 30
+
+[features]
+measures = [{{ name = "amount", scale = 2 }}]
+distinct = ["product"]
+by = [{{ column = "event_type", values = ["sale", "return"] }}]
+"""
+# A customer buys on 100 days of 365. A late row is known up to ten days later; a corrected one again after three.
+_FACTS = """
+WITH bought AS (
+    SELECT 'c' || customer AS customer_id, day AS event_date, hash(customer, day, 1) AS h1, hash(customer, day, 2) AS h2
+    FROM range({customers}) AS people(customer),
+        (SELECT unnest(range(DATE '{first}', DATE '{after}', INTERVAL 1 DAY))::DATE AS day)
+    WHERE hash(customer, day) % 365 < 100
+), told AS (
+    SELECT *, event_date + CASE WHEN h1 % 50 = 0 THEN 1 + (h1 % 10)::INT ELSE 0 END AS known_date FROM bought
+), facts AS (
+    SELECT *, 1 AS sign, 100 + h2 % 9900 AS amount FROM told
+    UNION ALL SELECT * REPLACE (known_date + 3 AS known_date), -1, 100 + h2 % 9900 FROM told WHERE h2 % 500 = 0
+    UNION ALL SELECT * REPLACE (known_date + 3 AS known_date), 1, 90 + h2 % 9900 FROM told WHERE h2 % 500 = 0
+)
+SELECT 'orders' AS source, customer_id, event_date, known_date::DATE AS known_date, known_date::VARCHAR AS delivery_id,
+    sign::BIGINT AS sign, (sign * amount)::BIGINT AS amount, h1 % 20 = 3 AS is_return, 'P' || (h2 % 500) AS product
+FROM facts
+"""
+_KEYS = "source, customer_id, event_date, known_date, delivery_id"
+_PLACE = "strftime(known_date, '%Y-%m') AS known_month, event_date <> known_date AS off_day"
+_TILES = {
+    "daily_activity": f"""
+        SELECT {_KEYS}, sum(sign)::BIGINT AS events, sum(CASE WHEN is_return THEN 0 ELSE sign END)::BIGINT AS activity,
+            sum(amount)::BIGINT AS amount, sum(CASE WHEN is_return THEN 0 ELSE sign END)::BIGINT AS event_type_sale,
+            sum(CASE WHEN is_return THEN 0 ELSE amount END)::BIGINT AS event_type_sale_amount,
+            sum(CASE WHEN is_return THEN sign ELSE 0 END)::BIGINT AS event_type_return,
+            sum(CASE WHEN is_return THEN amount ELSE 0 END)::BIGINT AS event_type_return_amount,
+            0::BIGINT AS event_type_other, 0::BIGINT AS event_type_other_amount, {_PLACE}
+        FROM facts GROUP BY ALL""",  # noqa: S608 - both are constants
+    "daily_values": f"""
+        SELECT {_KEYS}, 'product' AS "column", product AS value, sum(sign)::BIGINT AS events, {_PLACE}
+        FROM facts GROUP BY ALL HAVING sum(sign) <> 0""",  # noqa: S608
+}
+
+
+def main() -> None:
+    """Makes the tiles, runs the steps `repeats` times in turn and prints the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description=__doc__)
+    parser.add_argument("--customers", type=int, default=MILLION)
+    parser.add_argument("--repeats", type=int, default=3)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="churnlake-bench-") as name:
+        scratch = Path(name)
+        rows = make_tiles(scratch, given.customers)
+        print(f"{rows:,} facts made", flush=True)
+        with _bench(scratch) as bench:
+            taken: dict[str, list[Cost]] = {}
+            for _ in range(given.repeats):
+                for step, cost in bench.turn():
+                    print(
+                        f"{step}: {cost.clock:.0f} s by the clock, {cost.processor:.0f} s of the processor", flush=True
+                    )
+                    taken.setdefault(step, []).append(cost)
+    _print_table(given.customers, rows, {step: _median(costs) for step, costs in taken.items()})
+
+
+class Cost(NamedTuple):
+    """Seconds by the clock and of the processor, Java and Python together, and the rows that came of them."""
+
+    clock: float
+    processor: float
+    rows: int
+
+
+def _median(costs: Sequence[Cost]) -> Cost:
+    clock, processor, rows = zip(*costs, strict=True)
+    return Cost(statistics.median(clock), statistics.median(processor), rows[0])
+
+
+def make_tiles(scratch: Path, customers: int) -> int:
+    """Tiles of both histories as parquet, partitioned as in the lake; the older half is shared. Returns their rows."""
+    connection = duckdb.connect(config={"temp_directory": str(scratch / "spill"), "memory_limit": "6GB"})
+    rows = 0
+    for first in range(0, max(HISTORIES), BLOCK_DAYS):
+        start = STARTS_ON + timedelta(days=first)
+        facts = _FACTS.format(customers=customers, first=start, after=start + timedelta(days=BLOCK_DAYS))
+        connection.execute(f"CREATE OR REPLACE TEMP TABLE facts AS {facts}")
+        held = [days for days in HISTORIES if first >= max(HISTORIES) - days]
+        for table, question in _TILES.items():
+            folder = scratch / str(held[-1]) / table
+            folder.mkdir(parents=True, exist_ok=True)
+            options = f"PARTITION_BY (known_month, off_day), FILENAME_PATTERN 'from_{first}_', OVERWRITE_OR_IGNORE"
+            connection.execute(f"COPY ({question}) TO '{folder}' (FORMAT parquet, CODEC zstd, {options})")
+            if len(held) > 1:
+                _share(folder, scratch / str(held[0]) / table, f"from_{first}_*")
+        rows += connection.execute("SELECT count(*) FROM facts").fetchall()[0][0]
+    connection.close()
+    return rows
+
+
+def _share(folder: Path, other: Path, pattern: str) -> None:
+    for file in folder.rglob(pattern):
+        target = other / file.relative_to(folder)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(file, target)
+
+
+class Bench:
+    """The tiles of both histories, as Delta tables, and a folder to write to."""
+
+    def __init__(self, spark: SparkSession, contract: Contract, scratch: Path, customers: DataFrame) -> None:
+        self._spark = spark
+        self._contract = contract
+        self._catalogue = build_catalogue(contract)
+        self._written = scratch / "written"
+        self._tiles = {}
+        for days in HISTORIES:
+            daily, values = (_as_delta(spark, scratch / str(days) / table) for table in _TILES)
+            self._tiles[days] = Tiles(daily, values, customers)
+
+    def turn(self) -> Iterator[tuple[str, Cost]]:
+        """What each step costs."""
+        for days, tiles in self._tiles.items():
+            population = population_at(tiles, self._contract, [LAST])
+            yield f"population, {days} days", self._cost("population", population)
+            people = self._spark.read.format("delta").load(str(self._written / "population"))
+            features = features_at(tiles, self._contract, self._catalogue, [LAST], people)
+            yield f"features, {days} days", self._cost("features", features)
+        yield "training set, 12 dates", self._cost("training", self._training_set())
+
+    def _training_set(self) -> DataFrame:
+        tiles = self._tiles[max(HISTORIES)]
+        sample = F.pmod(F.xxhash64("customer_id"), F.lit(SHARE_OF_TRAINING)) == 0
+        sampled = Tiles(tiles.daily_activity.filter(sample), tiles.daily_values.filter(sample),
+                        tiles.known_customers.filter(sample))  # fmt: skip
+        maturity = self._contract.churn.maturity_days
+        cutoffs = [LAST - timedelta(days=maturity + SPACING_DAYS * place) for place in range(CUTOFFS)]
+        population = population_at(sampled, self._contract, cutoffs)
+        labels = labels_at(
+            sampled, self._contract, {day: day + timedelta(days=maturity) for day in cutoffs}, population
+        )
+        features = features_at(sampled, self._contract, self._catalogue, cutoffs, population)
+        return labels.join(features, ["business_date", "customer_id"])
+
+    def _cost(self, table: str, frame: DataFrame) -> Cost:
+        clock, processor = time.perf_counter(), self._processor()
+        frame.write.format("delta").mode("overwrite").option("overwriteSchema", "true").save(str(self._written / table))
+        spent = Cost(time.perf_counter() - clock, self._processor() - processor, 0)
+        return spent._replace(rows=self._spark.read.format("delta").load(str(self._written / table)).count())
+
+    def _processor(self) -> float:
+        java = self._spark.sparkContext._jvm.java.lang.ProcessHandle.current()  # type: ignore[union-attr]  # noqa: SLF001
+        spent = java.info().totalCpuDuration().get()
+        return time.process_time() + float(spent.toMillis()) / 1_000
+
+
+def _as_delta(spark: SparkSession, folder: Path) -> DataFrame:
+    spark.sql(f"CONVERT TO DELTA parquet.`{folder}` PARTITIONED BY (known_month STRING, off_day BOOLEAN)")
+    return spark.read.format("delta").load(str(folder))
+
+
+@contextmanager
+def _bench(scratch: Path) -> Iterator[Bench]:
+    (scratch / "contract.toml").write_text(CONTRACT)
+    contract = load_contract(scratch / "contract.toml")
+    spark = build_session("features", Settings.from_environment(), scratch, is_small=False)
+    known = (
+        spark.read.parquet(str(scratch / str(max(HISTORIES)) / "daily_activity"))
+        .groupBy("source", "customer_id")
+        .agg(F.min("known_date").alias("first_known_date"))
+    )
+    known.write.format("delta").save(str(scratch / "known_customers"))
+    yield Bench(spark, contract, scratch, spark.read.format("delta").load(str(scratch / "known_customers")))
+    spark.stop()
+
+
+def _print_table(customers: int, rows: int, costs: dict[str, Cost]) -> None:
+    print(f"{customers:,} customers, {rows:,} facts in {max(HISTORIES)} days\n")
+    print(f"{'':24} {'rows':>10} {'seconds':>8} {'processor':>10} {'per million rows':>17}")
+    for step, cost in costs.items():
+        each = cost.processor / cost.rows * MILLION
+        print(f"{step:24} {cost.rows:10,} {cost.clock:8.1f} {cost.processor:10.1f} {each:17.1f}")
+    short, long = (costs[f"features, {days} days"].processor for days in HISTORIES)
+    print(f"\nfeatures over 720 days to over 360: {long / short:.2f} (budget 1.1)")
+    print(f"features for a million customers: {short / customers * MILLION:.0f} s of the processor (budget 60)")
+    training = costs["training set, 12 dates"]
+    print(f"training set of two million rows: {training.processor / training.rows * 2 * MILLION:.0f} s (budget 120)")
+
+
+if __name__ == "__main__":
+    main()
