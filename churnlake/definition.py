@@ -70,4 +70,5 @@ def _eligible(contract: Contract) -> tuple[str, str, str]:
             told = f"Scored is every {unit} subscribed at the end of the business date, without an end known yet."
             return "eligible", "subscribed", told
         case "label":
-            return "eligible", "labelled", f"Scored is every {unit} that has an outcome in the data set."
+            who = "that is known" if contract.has_undated_outcomes else "that has an outcome as of the business date"
+            return "eligible", "labelled", f"Scored is every {unit} {who}."

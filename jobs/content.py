@@ -1,10 +1,10 @@
 """Content at cutoffs: the net of the signed facts that were usable by each, which is all that may be read of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import date
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
@@ -16,12 +16,17 @@ KEYS = ("business_date", "customer_id")
 class Tiles:
     """The tables features are made of; those of roles that a contract has no source of are None."""
 
-    daily_activity: DataFrame
-    daily_values: DataFrame
     known_customers: DataFrame
+    daily_activity: DataFrame | None = None
+    daily_values: DataFrame | None = None
     subscriptions: DataFrame | None = None
     attributes: DataFrame | None = None
     outcomes_told: DataFrame | None = None
+
+    def of(self, customers: Column) -> "Tiles":
+        """The rows of some customers in every table."""
+        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: frame.filter(customers) for name, frame in held.items() if frame is not None})
 
 
 def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
@@ -75,7 +80,7 @@ def net_facts(facts: DataFrame, known_on: Mapping[date, date], content: Sequence
 
 
 def required(facts: DataFrame | None) -> DataFrame:
-    """The facts of a role that the contract's definition of churn cannot do without."""
+    """The facts of a role that the contract cannot do without."""
     if facts is None:
         raise AssertionError("the contract was read without a source that its definition needs")
     return facts

@@ -58,12 +58,12 @@ def _with_events(
     rows = rows.join(_first_seen(tiles, sources), "customer_id", "left")
     for source in sources:
         own = [feature for feature in catalogue if feature.source == source]
-        daily = _within_reach(tiles.daily_activity, source, contract, cutoffs).select(
+        daily = _within_reach(required(tiles.daily_activity), source, contract, cutoffs).select(
             "source", "customer_id", "event_date", "known_date", *sorted(_operands(own, contract))
         )
         rows = rows.join(_activity_sums(net_days(daily, contract, cutoffs), own, contract), [*KEYS], "left")
         if any(feature.aggregate is Aggregate.DISTINCT for feature in own):
-            values = _within_reach(tiles.daily_values, source, contract, cutoffs)
+            values = _within_reach(required(tiles.daily_values), source, contract, cutoffs)
             rows = rows.join(_distinct_values(values, own, contract, cutoffs), [*KEYS], "left")
         rows = rows.withColumns(_with_absence(source, own))
     return rows

@@ -31,7 +31,7 @@ def labels_at(
     eligible = people.filter("eligible").select(*KEYS)
     match contract.churn.definition:
         case "inactivity":
-            told = _silent(tiles.daily_activity, contract, matured_on, eligible)
+            told = _silent(required(tiles.daily_activity), contract, matured_on, eligible)
         case "cancellation":
             told = _cancelled(required(tiles.subscriptions), contract, matured_on)
         case "label":

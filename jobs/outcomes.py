@@ -16,8 +16,7 @@ def outcomes_at(told: DataFrame, contract: Contract, cutoffs: Sequence[date]) ->
     A dated outcome belongs to its own date alone, an undated one to every cutoff. An outcome is told after the cutoff
     it is about, so all that is in the lake count. Where a customer has several, any that says churned decides.
     """
-    dated = any(source.role == "labels" and "as_of" in source.columns for source in contract.sources.values())
     everything = dict.fromkeys(cutoffs, date.max)
     net = net_facts(told, everything, ("is_churned", "as_of"))
-    here = net.filter(F.col("as_of") == F.col("business_date")) if dated else net
+    here = net if contract.has_undated_outcomes else net.filter(F.col("as_of") == F.col("business_date"))
     return here.groupBy(*KEYS).agg(F.max("is_churned").alias("is_churned"))

@@ -24,13 +24,14 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
             lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
             told, reason = lives, _why_unsubscribed(contract)
         case "label":
-            told, reason = outcomes_at(required(tiles.outcomes_told), contract, cutoffs), _why_unlabelled()
+            told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
+            reason = F.lit(None).cast("string") if contract.has_undated_outcomes else _why_unlabelled()
     found = at.select(*KEYS).join(told, [*KEYS], "left").withColumn("reason", reason)
     return found.select(*KEYS, F.col("reason").isNull().alias("eligible"), "reason")
 
 
 def _activity(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    days = net_days(tiles.daily_activity, contract, cutoffs).filter(F.col("activity") > 0)
+    days = net_days(required(tiles.daily_activity), contract, cutoffs).filter(F.col("activity") > 0)
     return days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
 
 
@@ -57,4 +58,5 @@ def _why_unsubscribed(contract: Contract) -> Column:
 
 
 def _why_unlabelled() -> Column:
+    """Dated outcomes say who is to be scored on which date; without dates that is everybody."""
     return F.when(F.col("is_churned").isNull(), F.lit("no_label"))

@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import DataFrame
+from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from churnlake import calendar
@@ -19,7 +19,7 @@ from churnlake.features import build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
-from jobs.content import KEYS, Tiles
+from jobs.content import KEYS
 from jobs.features import features_at
 from jobs.labels import labels_at
 from jobs.population import population_at
@@ -77,13 +77,16 @@ def _train(app: Application, run: Run) -> None:
     from churnlake.model.train import THREADS
 
     rules = app.contract.training
-    protocol = Protocol(
-        schedule.train, schedule.test, app.contract.churn.maturity_days, rules.minimum_outcomes, rules.seed
-    )
+    if app.contract.has_undated_outcomes:
+        protocol = Protocol.undated(run.business_date, rules.minimum_outcomes, rules.seed)
+    else:
+        maturity = app.contract.churn.maturity_days
+        protocol = Protocol(schedule.train, schedule.test, maturity, rules.minimum_outcomes, rules.seed)
     with app.stage(run, "fit") as stage, threadpool_limits(THREADS):
         stage.say(f"fitting on {len(rows):,} customer-months")
         fitted = fit(rows, build_catalogue(app.contract), protocol)
-        stage.counts.update(candidate=fitted.candidate.name)
+        split = fitted.split
+        stage.counts.update(candidate=fitted.candidate.name, copies=split.copies, left_out=dict(split.left_out))
     with app.stage(run, "gate") as stage, threadpool_limits(THREADS):
         gate = judge(fitted)
         stage.counts.update(
@@ -113,6 +116,8 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     Raises:
         ModelRefusedError: There is no test cutoff or no training cutoff yet; says when there will be.
     """
+    if contract.has_undated_outcomes:
+        return Schedule((as_of,), ())
     churn = contract.churn
     complete = complete_through(contract, settled, as_of)
     schedule = training_schedule(contract, complete)
@@ -138,7 +143,7 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     found = population.filter("eligible").count()
     share = min(1.0, contract.training.row_budget / max(found, 1))
     if share < 1:
-        tiles, population = _sampled(tiles, share), _of_share(population, share)
+        tiles, population = tiles.of(_in_sample(share)), population.filter(_in_sample(share))
     stage.say(f"building features of {found:,} customer-months")
     labels = labels_at(tiles, contract, matured, population)
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
@@ -154,15 +159,9 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     return rows
 
 
-def _sampled(tiles: Tiles, share: float) -> Tiles:
-    return Tiles(
-        *(_of_share(frame, share) for frame in (tiles.daily_activity, tiles.daily_values, tiles.known_customers))
-    )
-
-
-def _of_share(frame: DataFrame, share: float) -> DataFrame:
-    """The same customers at every cutoff and in every table: chosen by a stable hash of their id."""
-    return frame.filter(F.pmod(F.xxhash64("customer_id"), F.lit(_SHARES)) < int(share * _SHARES))
+def _in_sample(share: float) -> Column:
+    """True for the same customers at every cutoff and in every table: chosen by a stable hash of their id."""
+    return F.pmod(F.xxhash64("customer_id"), F.lit(_SHARES)) < int(share * _SHARES)
 
 
 def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel", gate: "Gate") -> None:

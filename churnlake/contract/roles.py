@@ -170,6 +170,10 @@ def _of_clock(keys: Keys, sources: Mapping[str, Keys]) -> Iterator[str]:
 
 def _of_cutoffs(keys: Keys) -> Iterator[str]:
     training = table_in(keys, "training")
+    told = [one for one in tables_in(keys, "sources").values() if one.get("role") == "labels"]
+    dated = any("as_of" in table_in(one, "columns") for one in told)
+    if table_in(keys, "churn").get("definition") == "label" and dated and "train_on" not in training:
+        yield "training.train_on: is missing; name dates of `as_of` to learn from, and in test_on later ones"
     for one, other in (("train_on", "test_on"), ("test_on", "train_on")):
         if training.get(one) and not training.get(other):
             yield f"training.{other}: is missing; name the cutoffs of both, or leave both out to have them scheduled"

@@ -244,6 +244,12 @@ class Contract(Part):
         return self.sources[source].typed | brought
 
     @property
+    def has_undated_outcomes(self) -> bool:
+        """Whether the data set brings outcomes that do not say from which date they are predicted."""
+        told = [source for source in self.sources.values() if source.role == "labels"]
+        return self.churn.definition == "label" and not any("as_of" in source.columns for source in told)
+
+    @property
     def attributes(self) -> dict[str, Literal["number", "category"]]:
         """What is known of customers: canonical columns of all sources of that role, and whether each is a number.
 

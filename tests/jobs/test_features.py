@@ -86,7 +86,7 @@ def tiles_of(spark: SparkSession, contract: Contract, facts: Sequence[Fact]) -> 
     )
     activity = tiles.daily_activity(frame, contract.features)
     values = tiles.daily_values(frame, contract.features.distinct)
-    return Tiles(activity.localCheckpoint(), values.localCheckpoint(), tiles.newly_known(named, None).localCheckpoint())
+    return Tiles(tiles.newly_known(named, None).localCheckpoint(), activity.localCheckpoint(), values.localCheckpoint())
 
 
 def numbers(frame: DataFrame) -> Numbers:

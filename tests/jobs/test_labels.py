@@ -39,7 +39,7 @@ def tiles_of(spark: SparkSession, days: Sequence[Day]) -> Tiles:
     rows = [("orders", *one) for one in [*dated, *((customer, CUTOFF, CUTOFF, 1) for customer in customers)]]
     known = [("orders", customer, CUTOFF) for customer in customers]
     return Tiles(
-        spark.createDataFrame(rows, TILES), spark.createDataFrame([], VALUES), spark.createDataFrame(known, KNOWN)
+        spark.createDataFrame(known, KNOWN), spark.createDataFrame(rows, TILES), spark.createDataFrame([], VALUES)
     )
 
 

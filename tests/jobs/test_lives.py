@@ -52,8 +52,7 @@ def states(spark: SparkSession, told: Sequence[State]) -> DataFrame:
 def tiles_of(spark: SparkSession, told: Sequence[State]) -> Tiles:
     """The tables of a club that has nothing but memberships; everybody is known from the start."""
     known = [("memberships", customer, date(2026, 1, 1)) for customer in sorted({one.customer for one in told})]
-    empty = spark.createDataFrame([], "source STRING, customer_id STRING, event_date DATE, known_date DATE")
-    return Tiles(empty, empty, spark.createDataFrame(known, KNOWN), subscriptions=states(spark, told))
+    return Tiles(spark.createDataFrame(known, KNOWN), subscriptions=states(spark, told))
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def club(tmp_path: Path, make_club: MakeClub) -> Contract:
         tmp_path / "club",
         ("[churn]", PLANS),
         ('through = "2026-12-31"', 'through = "2026-12-31"\nlookups = { plans = ["plan"] }'),
-        ('completes_on = "paid_to"', "completes_on = \"DATE_ADD(joined, 30 * plans_months)\""),
+        ('completes_on = "paid_to"', 'completes_on = "DATE_ADD(joined, 30 * plans_months)"'),
     )  # fmt: skip
 
 

@@ -96,6 +96,7 @@ def test_a_customer_of_whom_nothing_is_known_still_has_a_score(spark: SparkSessi
     assert row.churn_probability == in_numpy(plan, [("nobody", None, None, None)]).probability[0]
     assert row.reason_1_feature in NAMES
     assert (row.reason_1_value, row.reason_2_value, row.reason_3_value) == (None, None, None)
+    assert (row.reason_1_level, row.reason_2_level, row.reason_3_level) == (None, None, None)
 
 
 def test_an_infinite_feature_is_refused(spark: SparkSession, plan: ScoringPlan) -> None:
@@ -123,7 +124,9 @@ def test_categories_are_scored_by_their_texts(spark: SparkSession) -> None:
         for first, value in zip(expected.reason_feature[:, 0], expected.reason_value[:, 0], strict=True)
     ]
     assert [(found[row[0]].reason_1_feature, found[row[0]].reason_1_value) for row in rows] == strongest
-    assert ("region", None) in strongest
+    levels = [text if name == "region" else None for (name, _), (_, text, _) in zip(strongest, rows, strict=True)]
+    assert [found[row[0]].reason_1_level for row in rows] == levels
+    assert set(levels) == {"north", "atlantis", "", None}
 
 
 def test_a_batch_without_any_text_is_scored(spark: SparkSession) -> None:
