@@ -175,7 +175,7 @@ class Bench:
         self._tiles = {}
         for days in HISTORIES:
             daily, values = (_as_delta(spark, scratch / str(days) / table) for table in _TILES)
-            self._tiles[days] = Tiles(daily, values, customers)
+            self._tiles[days] = Tiles(customers, daily_activity=daily, daily_values=values)
 
     def turn(self) -> Iterator[tuple[str, Cost]]:
         """What each step costs."""
@@ -188,10 +188,7 @@ class Bench:
         yield "training set, 12 dates", self._cost("training", self._training_set())
 
     def _training_set(self) -> DataFrame:
-        tiles = self._tiles[max(HISTORIES)]
-        sample = F.pmod(F.xxhash64("customer_id"), F.lit(SHARE_OF_TRAINING)) == 0
-        sampled = Tiles(tiles.daily_activity.filter(sample), tiles.daily_values.filter(sample),
-                        tiles.known_customers.filter(sample))  # fmt: skip
+        sampled = self._tiles[max(HISTORIES)].of(F.pmod(F.xxhash64("customer_id"), F.lit(SHARE_OF_TRAINING)) == 0)
         maturity = self._contract.churn.maturity_days
         cutoffs = [LAST - timedelta(days=maturity + SPACING_DAYS * place) for place in range(CUTOFFS)]
         population = population_at(sampled, self._contract, cutoffs)
