@@ -2,13 +2,17 @@
 
 from collections.abc import Callable
 from datetime import date, timedelta
+from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from churnlake.contract.values import WEEKDAYS
 from churnlake.errors import DataRefusedError
-from churnlake.starter import CustomerChoice, Part, Table, decide_parts, find_customers
+from churnlake.starter import CustomerChoice, Part, Table, decide_columns, decide_parts, find_customers, find_samples
 from churnlake.starter.delivery import decide_delivery, visits
+from churnlake.starter.rows import read_rows
 
 TODAY = date(2026, 6, 1)
 MONDAY = date(2026, 1, 5)
@@ -104,6 +108,24 @@ def test_files_without_dates_are_one_history(write: Write, part: Callable[[], Pa
         write(name, rows_of(MONDAY))
     told = decide_delivery(part(), TODAY)
     assert (told.kind, told.path, told.last, told.is_last_certain) == ("history", "orders_*.csv", MONDAY, True)
+
+
+@pytest.mark.parametrize(("name", "certain"), [("orders.csv", False), ("orders.parquet", True)])
+def test_the_newest_day_of_a_part_is_certain_only_where_the_format_tells_it(
+    samples: Path, name: str, *, certain: bool
+) -> None:
+    """The footer of a parquet file does; of a text the rest may hold later days."""
+    days = [MONDAY + timedelta(days=n // 2) for n in range(60)]
+    columns = {"customer": [n % 7 for n in range(60)], "sold_on": days}
+    if name.endswith(".parquet"):
+        pq.write_table(pa.table(columns), samples / name)
+    else:
+        lines = [f"{customer},{day}" for customer, day in zip(*columns.values(), strict=True)]
+        (samples / name).write_text("\n".join(["customer,sold_on", *lines]))
+    decided, _ = decide_columns(read_rows(find_samples(samples).tables[0], most_rows=20), None)
+    ((first,), _) = decide_parts([decided], {"orders": decided.columns["customer"]})
+    told = decide_delivery(first, TODAY)
+    assert (told.last, told.is_last_certain) == (days[-1] if certain else days[19], certain)
 
 
 def test_files_that_fit_no_one_path_are_refused(write: Write, part: Callable[[], Part]) -> None:

@@ -146,6 +146,22 @@ def test_subscriptions_with_events_become_a_contract_of_cancellation(
     }  # fmt: skip
 
 
+def test_files_of_a_table_with_other_columns_are_told(
+    write: Write, contract: Callable[[], tuple[Contract, str]]
+) -> None:
+    """The first file's columns count; what others lack or add is a warning of the night, not a guess."""
+    write("orders_1.csv", "customer,at,total\n1,2026-01-01,1.50\n1,2026-01-02,1.50\n2,2026-01-02,1.50\n")
+    write("orders_2.csv", "customer,at,shop\n1,2026-01-03,x\n")
+    told, text = contract()
+    source = told.sources["orders"]
+    assert (list(source.types), source.drift.extra, source.drift.missing) == (
+        ["customer", "at", "total"],
+        "warn",
+        "warn",
+    )
+    assert "CHECK: other columns in orders_2.csv" in text
+
+
 def test_daily_files_are_due_every_open_day(write: Write, contract: Callable[[], tuple[Contract, str]]) -> None:
     """Fresh files: the clock is today's."""
     for n in (1, 2, 4):
