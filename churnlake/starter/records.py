@@ -14,6 +14,8 @@ from typing import Any, TextIO
 from churnlake.starter.dialect import Dialect, quoting
 from churnlake.starter.samples import SampleFile, opened
 
+NAME_THEM = "put them in a first line, or write the contract by hand with header = false"
+"""What to do about a text without a header."""
 Record = Sequence[str | None]
 _LINES = 200
 """Lines that a first line is held against, to tell a header from a row."""
@@ -84,8 +86,8 @@ def _with_header(lines: Iterator[str], dialect: Dialect) -> Iterator[Record]:
     first = list(itertools.islice(told, _LINES))
     if len(first) > 2 and _is_row(first[0], first[1:]):
         raise RefusedFileError(
-            f"has no header (its first line, {first[0][:3]}, looks like its rows); column names are never guessed: put "
-            "them in a first line"
+            f"has no header (its first line, {first[0][:3]}, looks like its rows); column names are never guessed: "
+            f"{NAME_THEM}"
         )
     yield from first
     yield from told

@@ -10,7 +10,7 @@ from churnlake.contract.values import COLUMN, RESERVED_IN_FILES, landed_column
 from churnlake.errors import DataRefusedError
 from churnlake.starter.dates import read_form
 from churnlake.starter.dialect import MOST_BYTES, Dialect, find_dialect
-from churnlake.starter.records import Budget, RefusedFileError, rank, read_records
+from churnlake.starter.records import NAME_THEM, Budget, RefusedFileError, rank, read_records
 from churnlake.starter.samples import REPAIR, Found, SampleFile, SampleTable
 
 MOST_ROWS = 1_000_000
@@ -143,7 +143,7 @@ def _add(rows: Rows, file: SampleFile, budget: Budget, seen: dict[str, dict[str 
 
 
 def _check_names(names: Sequence[str]) -> None:
-    advice = "column names are never guessed: put them in a first line"
+    advice = f"column names are never guessed: {NAME_THEM}"
     unlike = [name for name in names if _NUMBER.fullmatch(name) or read_form({name: 1}, "day_first")]
     if unlike:
         raise RefusedFileError(f"has no header (its first line holds the value {unlike[0]!r}); {advice}")
