@@ -71,6 +71,10 @@ def _reasons(*, texts: bool) -> tuple[Column, ...]:
             columns.append(
                 _column(f"reason_{place}_text", "text", f"The {word} reason in words; null when there is none")
             )
+        else:
+            columns.append(
+                _column(f"reason_{place}_level", "text", f"Text of that feature where it is a category; reason {place}")
+            )
     return tuple(columns)
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
 REASONS = 3
 _REASON_COLUMNS = ", ".join(
-    f"reason_{place}_feature STRING, reason_{place}_value DOUBLE, reason_{place}_direction STRING"
+    f"reason_{place}_feature STRING, reason_{place}_value DOUBLE, reason_{place}_direction STRING, "
+    f"reason_{place}_level STRING"
     for place in range(1, REASONS + 1)
 )
 SCORES = f"customer_id STRING, churn_probability DOUBLE, {_REASON_COLUMNS}"
@@ -48,7 +50,7 @@ def _scored_batch(plan: ScoringPlan, batch: pa.RecordBatch) -> pa.RecordBatch:
     scored = plan.score(np.column_stack([*numbers, *codes]).astype(np.float64, copy=False))
     return pa.RecordBatch.from_pydict(
         {"customer_id": batch.column("customer_id"), "churn_probability": pa.array(scored.probability)}
-        | _reason_arrays(plan, scored)
+        | _reason_arrays(plan, scored, batch)
     )
 
 
@@ -60,7 +62,8 @@ def _codes(category: Category, texts: pa.Array) -> NDArray[np.float64]:
     return codes[places]
 
 
-def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
+def _reason_arrays(plan: ScoringPlan, scored: Scored, batch: pa.RecordBatch) -> dict[str, pa.Array]:
+    """In the order of the columns: Spark goes by place, not by name."""
     names = pa.array(plan.features, pa.string())
     arrays: dict[str, pa.Array] = {}
     for place in range(REASONS):
@@ -71,7 +74,18 @@ def _reason_arrays(plan: ScoringPlan, scored: Scored) -> dict[str, pa.Array]:
         arrays[f"reason_{place + 1}_value"] = pa.array(value, mask=absent | np.isnan(value))
         direction = np.where(scored.reason_direction[:, place] > 0, "raises", "lowers").astype(object)
         arrays[f"reason_{place + 1}_direction"] = pa.array(direction, pa.string(), mask=absent)
+        arrays[f"reason_{place + 1}_level"] = _told_texts(plan, feature, batch)
     return arrays
+
+
+def _told_texts(plan: ScoringPlan, feature: NDArray[np.int16], batch: pa.RecordBatch) -> pa.Array:
+    """The text of the category that is told in each row; a number has its value instead."""
+    texts = pa.nulls(batch.num_rows, pa.string())
+    for column, term in enumerate(plan.categories, start=len(plan.terms)):
+        told = feature == column
+        if told.any():
+            texts = pc.if_else(pa.array(told), batch.column(term.name), texts)
+    return texts
 
 
 def score(app: "Application", run: "Run", stage: "OpenStage", plan: ScoringPlan, snapshot: Mapping[str, Any]) -> None:

@@ -200,7 +200,8 @@ def publish(settings: Settings, contract: Contract, run: Run) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     score, population = folder / f"{run.run_id}-score.parquet", folder / f"{run.run_id}-population.parquet"
     reasons = ", ".join(
-        f"'recency' AS reason_{n}_feature, 40.0 AS reason_{n}_value, 'raises' AS reason_{n}_direction"
+        f"'recency' AS reason_{n}_feature, 40.0 AS reason_{n}_value, 'raises' AS reason_{n}_direction, "
+        f"NULL::VARCHAR AS reason_{n}_level"
         for n in (1, 2, 3)
     )
     day = f"DATE '{run.business_date}' AS business_date"

@@ -32,7 +32,8 @@ def publish(home: Settings, day: date, folder: Path) -> None:
     """Publishes these customers for a date, the first two of them in the band high."""
     scores, population = folder / f"{day}-scores.parquet", folder / f"{day}-population.parquet"
     reasons = ", ".join(
-        f"'recency' AS reason_{n}_feature, 40.0 AS reason_{n}_value, 'raises' AS reason_{n}_direction"
+        f"'recency' AS reason_{n}_feature, 40.0 AS reason_{n}_value, 'raises' AS reason_{n}_direction, "
+        f"NULL::VARCHAR AS reason_{n}_level"
         for n in (1, 2, 3)
     )
     ids = "(SELECT unnest($ids) AS id, generate_subscripts($ids, 1) AS place)"

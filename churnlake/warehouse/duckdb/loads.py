@@ -212,8 +212,11 @@ _NO_SCORES_SQL = """
 SELECT NULL::DATE AS business_date, NULL::VARCHAR AS run_id, NULL::VARCHAR AS customer_id,
   NULL::DOUBLE AS churn_probability,
   NULL::VARCHAR AS reason_1_feature, NULL::DOUBLE AS reason_1_value, NULL::VARCHAR AS reason_1_direction,
+  NULL::VARCHAR AS reason_1_level,
   NULL::VARCHAR AS reason_2_feature, NULL::DOUBLE AS reason_2_value, NULL::VARCHAR AS reason_2_direction,
-  NULL::VARCHAR AS reason_3_feature, NULL::DOUBLE AS reason_3_value, NULL::VARCHAR AS reason_3_direction
+  NULL::VARCHAR AS reason_2_level,
+  NULL::VARCHAR AS reason_3_feature, NULL::DOUBLE AS reason_3_value, NULL::VARCHAR AS reason_3_direction,
+  NULL::VARCHAR AS reason_3_level
 WHERE false
 """
 
@@ -226,6 +229,7 @@ WHERE false
 # makes minus zero plain zero.
 _PHRASE_SQL = """
 CASE WHEN {r}_feature IS NULL THEN NULL
+  WHEN {r}_level IS NOT NULL THEN replace({w}.phrase, '{{value}}', {r}_level)
   WHEN {r}_value IS NULL OR NOT isfinite({r}_value) THEN 'no value known for ' || replace({r}_feature, '_', ' ')
   WHEN {w}.scale = 0 AND {r}_value = trunc({r}_value)
     THEN replace({w}.phrase, '{{value}}', printf('%.0f', {r}_value + 0.0))

@@ -241,6 +241,7 @@ class Home:
                 FEATURE["column_name"],
                 3.0 * place,
                 "raises" if value > 0.5 else "lowers",
+                None,
             )
             for place, value in enumerate(probabilities)
         ]
@@ -287,11 +288,11 @@ def _held(number: int, row: Mapping[str, Any]) -> dict[str, Any]:
 POPULATION = "business_date DATE, customer_id VARCHAR, eligible BOOLEAN, reason VARCHAR"
 SCORES = (
     "business_date DATE, run_id VARCHAR, customer_id VARCHAR, churn_probability DOUBLE, reason_1_feature VARCHAR, "
-    "reason_1_value DOUBLE, reason_1_direction VARCHAR"
+    "reason_1_value DOUBLE, reason_1_direction VARCHAR, reason_1_level VARCHAR"
 )
 REASONS = "".join(
     f", NULL::VARCHAR AS reason_{place}_feature, NULL::DOUBLE AS reason_{place}_value, "
-    f"NULL::VARCHAR AS reason_{place}_direction"
+    f"NULL::VARCHAR AS reason_{place}_direction, NULL::VARCHAR AS reason_{place}_level"
     for place in (2, 3)
 )
 

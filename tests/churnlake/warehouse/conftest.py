@@ -15,9 +15,14 @@ from churnlake.warehouse.records import Load, Publication
 
 NOW = datetime(2011, 12, 1, 4, 0, tzinfo=UTC)
 DAY = date(2011, 11, 28)
-WORDING = {"days_since_order": ("last order {value} days ago", 0), "spend_90d": ("spent {value} in 90 days", 2)}
+WORDING = {
+    "days_since_order": ("last order {value} days ago", 0),
+    "spend_90d": ("spent {value} in 90 days", 2),
+    "region": ("region: {value}", 0),
+}
 
-Reason = tuple[str, float | None, str]
+# A category is told by its text, a number by its value.
+Reason = tuple[str, float | str | None, str]
 
 
 @dataclass
@@ -118,14 +123,18 @@ class Shop:
 
 POPULATION = "business_date DATE, customer_id VARCHAR, eligible BOOLEAN, reason VARCHAR"
 SCORES = "business_date DATE, run_id VARCHAR, customer_id VARCHAR, churn_probability DOUBLE" + "".join(
-    f", reason_{place}_feature VARCHAR, reason_{place}_value DOUBLE, reason_{place}_direction VARCHAR"
+    f", reason_{place}_feature VARCHAR, reason_{place}_value DOUBLE, reason_{place}_direction VARCHAR, "
+    f"reason_{place}_level VARCHAR"
     for place in (1, 2, 3)
 )
 
 
 def _flat(reasons: Sequence[Reason]) -> list[Any]:
-    filled = [*reasons, *[(None, None, None)] * (3 - len(reasons))]
-    return [part for reason in filled for part in reason]
+    told = [
+        (feature, None, direction, value) if isinstance(value, str) else (feature, value, direction, None)
+        for feature, value, direction in reasons
+    ]
+    return [part for reason in [*told, *[(None,) * 4] * (3 - len(told))] for part in reason]
 
 
 def _write(path: Path, columns: str, rows: Sequence[Sequence[Any]]) -> None:

@@ -79,8 +79,16 @@ def test_equal_probabilities_are_ranked_the_same_every_time(shop: Any) -> None:
                 "Also raises the estimate: spent 100000000000000000000.00 in 90 days.",
             ),
         ),
+        (
+            [("region", "Scotland", "raises"), ("region", "", "lowers"), ("region", None, "raises")],
+            (
+                f"Raises {LEAD}region: Scotland.",
+                "Also lowers the estimate: region: .",
+                "Also raises the estimate: no value known for region.",
+            ),
+        ),
     ],
-    ids=["none", "one", "scaled", "unknown and huge"],
+    ids=["none", "one", "scaled", "unknown and huge", "categories"],
 )
 def test_reasons_read_as_sentences(shop: Any, reasons: list[Any], texts: tuple[str | None, ...]) -> None:
     """Values are scaled to people's units; a value nobody knows is said to be unknown, not zero."""
@@ -306,8 +314,8 @@ def test_p15_no_text_from_data_is_ever_sql_or_a_path(
     with duckdb.connect() as connection:
         connection.execute("CREATE TABLE t AS SELECT * FROM read_parquet(?)", [_exact(scores[0])])
         connection.execute(
-            "UPDATE t SET run_id = ?, reason_1_feature = ?, reason_1_value = 1, reason_1_direction = 'raises'",
-            [run_id, reason],
+            "UPDATE t SET run_id = ?, reason_1_feature = ?, reason_1_level = ?, reason_1_direction = 'raises'",
+            [run_id, reason, phrase],
         )
         connection.execute("SET VARIABLE target = ?", [str(scores[0])])
         connection.execute("COPY t TO (getvariable('target')) (FORMAT parquet)")
@@ -320,7 +328,7 @@ def test_p15_no_text_from_data_is_ever_sql_or_a_path(
     )
     shop.show()
     rows = shop.rows("SELECT customer_id, run_id, reason_1_feature, reason_1_text FROM churn.scores_latest")
-    text = f"Raises {LEAD}{phrase.replace('{value}', '1')}."
+    text = f"Raises {LEAD}{phrase.replace('{value}', phrase)}."
     assert sorted(rows) == sorted((name, run_id, reason, text) for name in ids)
     assert shop.rows("SELECT topic, value FROM churn.definition") == [(reason, phrase)]
     own = {".creating", "generations", "scores", "warehouse.duckdb"}
