@@ -16,8 +16,8 @@ demo: setup  ## a real web shop: history, a model, three nights, who is most at 
 	@echo "[4/4] demo: a real web shop, 305 daily files"
 	@$(CHURNLAKE) demo $(if $(AGAIN),--again)
 
-test: setup  ## every test, the quick ones first, with the slowest named
-	.venv/bin/python -m pytest --durations=15
+test: setup  ## every test, in two processes, with the slowest named
+	.venv/bin/python -m pytest -n 2 --dist loadgroup --durations=15
 
 check: setup  ## format, lint, types, import directions, images, locks
 	.venv/bin/ruff format --check .

@@ -14,6 +14,7 @@ from churnlake.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEMO_SECONDS = 900
+DEMO = "demo"
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,11 +30,19 @@ SLOWER_MARKS = ("spark", "browser", "end_to_end", "faults")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that ask for Spark, and puts the quick ones first: a plain mistake shows within seconds."""
+    """Marks the tests that ask for Spark, and puts the quick ones first: a plain mistake shows within seconds.
+
+    Where several processes share the work, a file stays in one of them, since its fixtures tell a story, and all files
+    that ask for the demo's home stay in the one that makes it. Those come first there: they take the longest.
+    """
     for item in items:
-        if "spark" in getattr(item, "fixturenames", ()):
+        fixtures = getattr(item, "fixturenames", ())
+        if "spark" in fixtures:
             item.add_marker("spark")
+        item.add_marker(pytest.mark.xdist_group(DEMO if "demo_home" in fixtures else item.path.name))
     items.sort(key=_slowness)
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: "demo_home" not in getattr(item, "fixturenames", ()))
 
 
 def _slowness(item: pytest.Item) -> int:
