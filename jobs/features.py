@@ -110,14 +110,16 @@ def _activity_sums(net: DataFrame, features: Sequence[Feature], contract: Contra
     direct = {feature.name: _over_days(feature) for feature in features if feature.aggregate in _OVER_DAYS}
     last = {one.name: (one.operand, _named_values(one, contract)) for one in features if _is_last_value(one)}
     direct |= {name: F.max(_day_and_value(column, values)) for name, (column, values) in last.items()}
-    # The activity days of the span, oldest first: at most `span_days` of them, so the array is bounded.
-    active = F.array_sort(F.collect_list(F.when(F.col("activity") > 0, F.col("event_date"))))
-    summed = net.groupBy(*KEYS).agg(*(column.alias(name) for name, column in direct.items()), active.alias("_active"))
+    words = range(-(-contract.features.span_days // _BITS))
+    active = {f"_word_{word}": F.expr(_ACTIVE_WORD.format(word=word, bits=_BITS)) for word in words}
+    summed = net.groupBy(*KEYS).agg(*(column.alias(name) for name, column in (direct | active).items()))
+    ages = F.concat(*(F.expr(_AGES.format(word=word, bits=_BITS)) for word in reversed(words)))
     made = {
         feature.name: F.expr(_FROM_GAPS[feature.aggregate]) for feature in features if feature.aggregate in _FROM_GAPS
     }
     made |= {name: _value_of(F.col(name), values) for name, (_, values) in last.items()}
-    return summed.withColumn("_gaps", F.expr(_GAPS)).withColumns(made).drop("_active", "_gaps")
+    aged = summed.withColumn("_ages", ages).withColumn("_gaps", F.expr(_GAPS))
+    return aged.withColumns(made).drop("_ages", "_gaps", *active)
 
 
 def _is_last_value(feature: Feature) -> bool:
@@ -156,11 +158,19 @@ def _value_of(day_and_value: Column, values: Sequence[str]) -> Column:
     return F.get(F.array(*map(F.lit, values)), (place - 1).cast("int"))
 
 
-_GAPS = """CASE WHEN size(_active) > 1
-    THEN transform(slice(_active, 2, size(_active)), (day, place) -> datediff(day, _active[place]))
+# Which days had activity, as bits of whole numbers: a list of dates would make Spark sort all rows to aggregate them.
+_BITS = 60
+_ACTIVE_WORD = """bit_or(CASE WHEN activity > 0 AND datediff(business_date, event_date) DIV {bits} = {word}
+    THEN shiftleft(1L, datediff(business_date, event_date) % {bits}) END)"""
+# The bits of a word that are set, as days before the cutoff, oldest first.
+_AGES = """transform(
+    coalesce(filter(sequence({bits} - 1, 0, -1), bit -> getbit(_word_{word}, bit) = 1), array()),
+    bit -> bit + {word} * {bits})"""
+_GAPS = """CASE WHEN size(_ages) > 1
+    THEN transform(slice(_ages, 2, size(_ages)), (age, place) -> _ages[place] - age)
     END"""
 _FROM_GAPS = {
-    Aggregate.GAP_MEAN: "datediff(array_max(_active), array_min(_active)) / (size(_active) - 1)",
+    Aggregate.GAP_MEAN: "(_ages[0] - element_at(_ages, -1)) / (size(_ages) - 1)",
     # sqrt(E[x^2] - E[x]^2) over whole days: exact sums, one division; never below zero.
     Aggregate.GAP_SPREAD: """sqrt(greatest(
         aggregate(_gaps, 0D, (total, gap) -> total + gap * gap) / size(_gaps)
