@@ -274,7 +274,8 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
     lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, raw: DataFrame, places: Mapping[str, Place]
 ) -> Written:
     """Writes what the classified rows become, and what corrections take back."""
-    aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places)
+    through = contract.sources[batch.source].through
+    aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places, through)
     if not batch.corrections:
         quarantine = lake.replace("quarantine", aside, batch.changes, batch.run_id)
         return Written(write_facts(lake, contract, batch, classified), quarantine.rows)

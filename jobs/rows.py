@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from pyspark.sql import Column, DataFrame, Window
@@ -249,10 +250,20 @@ class Place:
         return cls(file, first if first >> _PARTITION_BITS == last >> _PARTITION_BITS else None)
 
 
-def set_aside(
-    classified: DataFrame, name: str, rule_digest: str, run_id: str, places: Mapping[str, Place]
+def set_aside(  # noqa: PLR0913, PLR0917 - what a row set aside is told with
+    classified: DataFrame,
+    name: str,
+    rule_digest: str,
+    run_id: str,
+    places: Mapping[str, Place],
+    through: date | None = None,
 ) -> DataFrame:
-    """The rows for quarantine, each with its raw text as JSON, every reason, and its file and record there."""
+    """The rows for quarantine, each with its raw text as JSON, every reason, and its file and record there.
+
+    Those of a history are held from the day it goes `through`: its first day lies too far back to count from.
+    """
+    known = F.col("known_date") if through is None else F.greatest("known_date", F.lit(through))
+    classified = classified.withColumn("known_date", known)
     spark = classified.sparkSession
     known = [(delivery, place.file, place.first) for delivery, place in places.items()]
     files = spark.createDataFrame(known, "delivery_id STRING, file STRING, first BIGINT")

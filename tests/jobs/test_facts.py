@@ -31,8 +31,9 @@ def classified(spark: SparkSession, contract: Contract, source: str, lines: Sequ
 
 
 def told(facts: DataFrame, *columns: str) -> set[tuple[Any, ...]]:
-    """These columns of facts."""
-    return {tuple(row) for row in facts.select(*columns).collect()}
+    """These columns of facts; a list among them as a tuple."""
+    rows_ = facts.select(*columns).collect()
+    return {tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows_}
 
 
 def test_p10_a_history_tells_of_an_end_only_on_its_day(
@@ -66,6 +67,18 @@ def test_cancelled_before_the_start_is_one_state(spark: SparkSession, tmp_path: 
     facts = facts_of(classified(spark, club, "memberships", lines), club, "memberships")
     assert told(facts, "started_on", "ended_on", "sign", "known_date") == {
         (date(2026, 2, 1), date(2026, 1, 15), 1, date(2026, 2, 1))
+    }
+
+
+def test_rows_of_a_history_are_held_from_its_last_day(spark: SparkSession, tmp_path: Path, make_club: MakeClub) -> None:
+    """Counted from its first day they would have expired before anybody could look at them."""
+    club = make_club(tmp_path)
+    judged = classified(spark, club, "memberships", [HEADER, "ann,2026-13-01,,,gold,1", "bob,2026-02-01,,,gold,1"])
+    aside = rows.set_aside(
+        judged, "memberships", "digest", "run", {"d1": rows.Place("rows.csv", 0)}, date(2026, 12, 31)
+    )
+    assert told(aside, "reasons", "known_date", "known_month") == {
+        (("bad_type.joined",), date(2026, 12, 31), "2026-12")
     }
 
 
