@@ -30,7 +30,7 @@ check: setup  ## format, lint, types, import directions, images, locks
 bench: setup  ## what the speed claims rest on
 	.venv/bin/python -m benchmarks.start_up
 	.venv/bin/python -m benchmarks.validation
-	.venv/bin/python -m benchmarks.features
+	.venv/bin/python -m benchmarks.features --customers 50000 --repeats 1
 
 up: setup  ## Prefect, MLflow and the report pages, on this machine only
 	@$(CHURNLAKE) up

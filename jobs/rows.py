@@ -262,12 +262,12 @@ def set_aside(  # noqa: PLR0913, PLR0917 - what a row set aside is told with
 
     Those of a history are held from the day it goes `through`: its first day lies too far back to count from.
     """
-    known = F.col("known_date") if through is None else F.greatest("known_date", F.lit(through))
-    classified = classified.withColumn("known_date", known)
+    since = F.col("known_date") if through is None else F.greatest("known_date", F.lit(through))
     spark = classified.sparkSession
     known = [(delivery, place.file, place.first) for delivery, place in places.items()]
     files = spark.createDataFrame(known, "delivery_id STRING, file STRING, first BIGINT")
     held = classified.filter(F.col("bucket").isin(Bucket.MALFORMED, Bucket.QUARANTINED))
+    held = held.withColumn("known_date", since)
     return held.join(F.broadcast(files), "delivery_id").select(
         F.lit(name).alias("source"),
         "delivery_id",

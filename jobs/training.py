@@ -142,10 +142,11 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     population = population_at(tiles, contract, cutoffs).persist()
     found = population.filter("eligible").count()
     share = min(1.0, contract.training.row_budget / max(found, 1))
-    if share < 1:
-        tiles, population = tiles.of(_in_sample(share)), population.filter(_in_sample(share))
+    learnt_from = population.filter(_in_sample(share)) if share < 1 else population
+    if share < 1 and not contract.features.peer_group:  # a place among peers is one among all of them
+        tiles, population = tiles.of(_in_sample(share)), learnt_from
     stage.say(f"building features of {found:,} customer-months")
-    labels = labels_at(tiles, contract, matured, population)
+    labels = labels_at(tiles, contract, matured, learnt_from)
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
     stage.counts.update(
