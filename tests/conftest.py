@@ -29,6 +29,7 @@ os.environ |= {
 SLOWER_MARKS = ("spark", "browser", "end_to_end", "faults")
 
 
+@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that ask for Spark, and puts the quick ones first: a plain mistake shows within seconds.
 

@@ -86,7 +86,8 @@ def test_null_passes_every_rule_but_the_one_about_null(write: Write, rule: dict[
     """Asked of another SQL engine: the rows a predicate flags, limits and null included."""
     (compiled,) = read_suite(write(rule), COLUMNS).row_rules
     question = "SELECT price FROM (VALUES (-1), (0), (1), (2), (3), (NULL)) AS rows(price) WHERE "
-    found = duckdb.sql(question + compiled.breaks.replace("`", '"')).fetchall()
+    with duckdb.connect() as engine:
+        found = engine.sql(question + compiled.breaks.replace("`", '"')).fetchall()
     assert [value for (value,) in found] == broken
 
 
@@ -357,10 +358,19 @@ def test_a_suite_is_called_as_its_file(tmp_path: Path) -> None:
 
 
 def test_every_built_in_suite_is_about_a_table_of_the_registry() -> None:
-    """One file per table, of the table's name, about columns that it has and types they can be judged by."""
+    """One file per table, of the table's name, about columns that it has and types they can be judged by.
+
+    Those of other roles than events are about what their sources map, and named after the role.
+    """
     paths = {path.stem: path for path in (ROOT / "expectations").iterdir()}
-    assert set(paths) == {"events", "daily_activity", "known_customers", "population", "features", "scores"}
-    for name, path in paths.items():
+    tables = {"events", "daily_activity", "known_customers", "population", "features", "scores"}
+    roles = {"customers": (), "subscriptions": (), "labels": ("is_churned",)}
+    assert set(paths) == tables | set(roles)
+    for name, columns in roles.items():
+        suite = read_suite(paths[name], ["customer_id", *columns])
+        assert all(one["meta"]["reason"] for one in suite.expectations)
+    for name in tables:
+        path = paths[name]
         suite = read_suite(path, {column.name: column.type for column in LAKE[name].columns})
         assert all(one["meta"]["reason"] for one in suite.expectations)
 
