@@ -17,7 +17,7 @@ demo: setup  ## a real web shop: history, a model, three nights, who is most at 
 	@$(CHURNLAKE) demo $(if $(AGAIN),--again)
 
 test: setup  ## every test, in two processes, with the slowest named
-	.venv/bin/python -m pytest -n 2 --dist loadgroup --durations=15
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --durations=15
 
 check: setup  ## format, lint, types, import directions, images, locks
 	.venv/bin/ruff format --check .

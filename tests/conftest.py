@@ -1,5 +1,6 @@
 """What every room of tests shares: settings on a scratch home, and one lazy Spark session for all."""
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -14,7 +15,6 @@ from churnlake.settings import Settings
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEMO_SECONDS = 900
-DEMO = "demo"
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession
@@ -29,21 +29,17 @@ os.environ |= {
 SLOWER_MARKS = ("spark", "browser", "end_to_end", "faults")
 
 
-@pytest.hookimpl(tryfirst=True)  # xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Marks the tests that ask for Spark, and puts the quick ones first: a plain mistake shows within seconds.
 
-    Where several processes share the work, a file stays in one of them, since its fixtures tell a story, and all files
-    that ask for the demo's home stay in the one that makes it. Those come first there: they take the longest.
+    Where two processes share the work, one makes the demo's home meanwhile, for those at the end that wait for it.
     """
     for item in items:
-        fixtures = getattr(item, "fixturenames", ())
-        if "spark" in fixtures:
+        if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
-        item.add_marker(pytest.mark.xdist_group(DEMO if "demo_home" in fixtures else item.path.name))
     items.sort(key=_slowness)
     if "PYTEST_XDIST_WORKER" in os.environ:
-        items.sort(key=lambda item: "demo_home" not in getattr(item, "fixturenames", ()))
+        items.sort(key=lambda item: item.path.name != "test_demo.py")
 
 
 def _slowness(item: pytest.Item) -> int:
@@ -73,9 +69,20 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
 def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The home that the demo leaves: a year of a real shop, a model, three nights. Made once; copy it to change it.
 
-    Its folder has a blank in its name, as people's folders have. `demo.txt` in it holds what was printed.
+    Its folder has a blank in its name, as people's folders have. `demo.txt` in it holds what was printed. Of several
+    processes of one test run the first one to ask makes it, and the others wait for it.
     """
-    home = tmp_path_factory.mktemp("demo") / "my home"
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    home = shared / "demo" / "my home"
+    with (shared / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (home / "demo.txt").exists():
+            _run_demo(home)
+    return home
+
+
+def _run_demo(home: Path) -> None:
     environment = {**os.environ, "CHURNLAKE_HOME": str(home)}
     command = [sys.executable, "-m", "flows.cli", "demo"]
     done = subprocess.run(
@@ -83,7 +90,6 @@ def demo_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     (home / "demo.txt").write_text(done.stdout)
-    return home
 
 
 @pytest.fixture
