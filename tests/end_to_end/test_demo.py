@@ -24,14 +24,13 @@ LAST, NEXT = date(2011, 11, 30), date(2011, 12, 1)
 def test_the_champion_ranks_out_of_time_as_well_as_it_says(after_demo: Settings) -> None:
     """AUC again from the logged test predictions, by ranks: within the promised range, equal to the ledger's."""
     (file,) = after_demo.mlflow_artifacts.rglob("test_predictions.parquet")
-    (auc, rows) = duckdb.execute(
-        """WITH ranked AS (
+    question = """WITH ranked AS (
             SELECT is_churned, rank() OVER (ORDER BY churn_probability)
                 + (count(*) OVER (PARTITION BY churn_probability) - 1) / 2.0 AS place FROM read_parquet(?))
         SELECT (sum(place) FILTER (is_churned = 1) - sum(is_churned) * (sum(is_churned) + 1) / 2.0)
-            / (sum(is_churned) * (count(*) - sum(is_churned))), count(*) FROM ranked""",
-        [str(file)],
-    ).fetchone()
+            / (sum(is_churned) * (count(*) - sum(is_churned))), count(*) FROM ranked"""
+    with duckdb.connect() as engine:
+        ((auc, rows),) = engine.execute(question, [str(file)]).fetchall()
     champion = Ledger.open(after_demo.ledger_url).champion("online_retail")
     assert champion is not None
     assert auc == pytest.approx(champion.metrics["auc"], abs=1e-9)

@@ -167,7 +167,8 @@ FROM lines LEFT JOIN firsts USING (CustomerID) GROUP BY slot ORDER BY slot
 def test_numbers_of_real_days_are_those_counted_a_second_way(real_days: list[Night], online_retail: Contract) -> None:
     """DuckDB reads the same files: rows, nulls, customers, those known before, copies and a level, on every day."""
     files = str(online_retail.folder / "data" / "by_day" / "*.csv.gz")
-    counted = duckdb.sql(COUNTED_AGAIN.replace("{files}", files)).fetchall()
+    with duckdb.connect() as engine:
+        counted = engine.sql(COUNTED_AGAIN.replace("{files}", files)).fetchall()
     names = ("rows", "null.CustomerID", "customers", "known", "doubled", "level.Country.EIRE")
     found = [(one.slot, *(one.numbers.get(name, 0.0) for name in names)) for one in real_days]
     assert len(found) == 305
