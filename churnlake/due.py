@@ -1,7 +1,7 @@
 """What a contract is due to run, from its files, its seal and the time."""
 
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 
 from churnlake import calendar
 from churnlake.calendar import DayRange, Due, Schedule
@@ -27,9 +27,14 @@ def _delivered(contract: Contract, name: str) -> Iterator[date]:
 
 def complete_through(contract: Contract, settled: Mapping[date, date], as_of: date) -> date:
     """LC as known on `as_of`: `settled` gives for each due slot when it was; a history ends where it says it does."""
-    complete = calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= as_of, as_of)
-    ends = [source.through for source in contract.sources.values() if source.through and source.role != "lookup"]
-    return min([complete, *ends])
+    return within_histories(
+        contract, calendar.complete_through(sorted(settled), lambda slot: settled[slot] <= as_of, as_of)
+    )
+
+
+def within_histories(contract: Contract, day: date) -> date:
+    """The day, or the last one that every history still covers where that is earlier."""
+    return min([day, *(one.through for one in contract.sources.values() if one.through and one.role != "lookup")])
 
 
 def due_slots(contract: Contract, name: str, days: DayRange) -> tuple[date, ...]:
@@ -47,9 +52,11 @@ def training_schedule(contract: Contract, complete: date) -> Schedule:
     """
     churn, rules = contract.churn, contract.training
     if rules.train_on:
-        newest = complete - timedelta(days=churn.maturity_days)
-        named = (tuple(sorted(day for day in days if day <= newest)) for days in (rules.train_on, rules.test_on))
-        return Schedule(*named)
+        train, test = (
+            tuple(sorted(day for day in days if calendar.matures_on(day, churn.maturity_days) <= complete))
+            for days in (rules.train_on, rules.test_on)
+        )
+        return Schedule(train, test)
     first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
     spacing = rules.cutoff_spacing_days or calendar.cutoff_spacing(churn.horizon_days)
     return calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)

@@ -8,7 +8,7 @@ from pathlib import Path
 from churnlake import calendar
 from churnlake.contract import Contract, load_contract
 from churnlake.deliveries import File, find_files, inspect
-from churnlake.due import due_slots, training_schedule, what_is_due
+from churnlake.due import due_slots, training_schedule, what_is_due, within_histories
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.settings import Settings
 from churnlake.suites import read_suite
@@ -95,8 +95,7 @@ def _schedule(contract: Contract, complete: date | None) -> calendar.Schedule:
     """The cutoffs a training on data complete through that date would use."""
     if complete is None:
         return calendar.Schedule((), ())
-    ends = [source.through for source in contract.sources.values() if source.through and source.role != "lookup"]
-    return training_schedule(contract, min([complete, *ends]))
+    return training_schedule(contract, within_histories(contract, complete))
 
 
 def show_inspection(terminal: Terminal, inspection: Inspection) -> None:
