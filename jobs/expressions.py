@@ -57,7 +57,7 @@ def expression_problems(
     if source.role == "events":
         activity = expression_sql(contract.churn.activity, list(source.columns))
         problem = _analysis_problem(mapped, "churn.activity", activity, ("boolean",))
-        problems = [problem] if problem else []
+        problems += [problem] if problem else []
     problems += suite_problems(spark, own, dict(typed.dtypes)) if own else []
     types = dict(mapped.dtypes) | {"customer_id": "string"}  # whatever it is mapped from, an id becomes text
     return problems + (suite_problems(spark, canonical, types) if canonical else [])
