@@ -38,6 +38,7 @@ class Inspection:
     contract: str
     sources: tuple[SourceFiles, ...]
     due: tuple[date, ...]
+    has_undated_outcomes: bool
     training_cutoffs: tuple[date, ...]
     test_cutoffs: tuple[date, ...]
     problems: tuple[str, ...]
@@ -57,7 +58,9 @@ def inspect_contract(path: Path, settings: Settings, now: datetime) -> Inspectio
     sealed = Publications.open(settings.warehouse).newest(contract.name) if settings.warehouse.exists() else None
     due = what_is_due(contract, sealed, now)
     schedule = _schedule(contract, due.dates[0] - calendar.ONE_DAY if due.dates else sealed)
-    return Inspection(contract.name, sources, due.dates, schedule.train, schedule.test, tuple(problems))
+    return Inspection(
+        contract.name, sources, due.dates, contract.has_undated_outcomes, schedule.train, schedule.test, tuple(problems)
+    )
 
 
 def _suite_problems(contract: Contract, name: str) -> Iterator[str]:
@@ -93,7 +96,7 @@ def _source_files(contract: Contract, name: str, files: tuple[File, ...]) -> Sou
 
 def _schedule(contract: Contract, complete: date | None) -> calendar.Schedule:
     """The cutoffs a training on data complete through that date would use."""
-    if complete is None:
+    if complete is None or contract.has_undated_outcomes:
         return calendar.Schedule((), ())
     return training_schedule(contract, within_histories(contract, complete))
 
@@ -116,10 +119,16 @@ def show_inspection(terminal: Terminal, inspection: Inspection) -> None:
     terminal.document(asdict(inspection) | {"exit_code": 0})
     due = ", ".join(map(str, inspection.due)) or "nothing"
     terminal.say(f"due: {due}")
+    terminal.say(f"training: {_training_in_words(inspection)}")
+    terminal.say(f"{inspection.contract}: ready")
+
+
+def _training_in_words(inspection: Inspection) -> str:
+    if inspection.has_undated_outcomes:
+        return "on outcomes without dates; such a model is provisional"
     cutoffs = f"{len(inspection.training_cutoffs)} training and {len(inspection.test_cutoffs)} test cutoffs"
     enough = bool(inspection.training_cutoffs and inspection.test_cutoffs)
-    terminal.say(f"training: {cutoffs}{'' if enough else ': not enough history yet'}")
-    terminal.say(f"{inspection.contract}: ready")
+    return cutoffs if enough else f"{cutoffs}: not enough history yet"
 
 
 def _refusal(inspection: Inspection) -> ChurnlakeError:

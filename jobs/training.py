@@ -122,8 +122,13 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     complete = complete_through(contract, settled, as_of)
     schedule = training_schedule(contract, complete)
     if not schedule.train or not schedule.test:
-        first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
-        enough = calendar.matures_on(calendar.matures_on(first, churn.maturity_days), churn.maturity_days)
+        rules = contract.training
+        if rules.train_on:
+            newest = max(min(rules.train_on), min(rules.test_on))
+        else:
+            first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
+            newest = calendar.matures_on(first, churn.maturity_days)
+        enough = calendar.matures_on(newest, churn.maturity_days)
         raise ModelRefusedError(
             f"not enough history to train: data are complete through {complete}, the first model needs {enough}",
             next_step="load more history, shorten the horizon or active_within_days, or wait",
