@@ -1,4 +1,4 @@
-"""Writes docs/warehouse.md from churnlake/tables.py: `python -m infra.dictionary`."""
+"""Writes docs/warehouse.md from churnlake/tables/: `python -m infra.dictionary`."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -9,7 +9,7 @@ from churnlake.tables import LAKE, WAREHOUSE, Table
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "warehouse.md"
 HEAD = """# Data dictionary
 
-Written by `.venv/bin/python -m infra.dictionary` from `churnlake/tables.py`; change that file, not this page.
+Written by `.venv/bin/python -m infra.dictionary` from `churnlake/tables/`; change that, not this page.
 In the warehouse every view and column carries the same words as a comment; `data_dictionary` adds every feature.
 
 ## Warehouse
