@@ -231,6 +231,23 @@ def report(
         terminal.say(str(page))
 
 
+@app.command()
+def explain(
+    contract: ContractArgument,
+    customer: Annotated[str, typer.Option("--customer", metavar="ID", help="as the files write it")],
+    date: Annotated[datetime | None, DateOption] = None,
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Why a customer was scored on a date or not (default: the newest): the facts, the label, the features."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.explain import explain as explain_customer
+        from flows.runners import killed_by_terminate
+
+        with killed_by_terminate():
+            explain_customer(terminal, _open(contract, settings), customer, date.date() if date else None)
+
+
 @quarantine.command("list")
 def list_quarantine(
     contract: ContractArgument,

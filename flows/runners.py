@@ -33,7 +33,7 @@ POLL_SECONDS = 0.3
 RESUME_PAUSES = (2.0, 10.0)
 """Seconds before a job that met a fault that can pass (exit 6) is started again: at most twice."""
 
-Kind = Literal["history", "training", "night", "backfill", "release"]
+Kind = Literal["history", "training", "night", "backfill", "release", "explain", "trial"]
 STAGES: dict[Kind, tuple[str, ...]] = {
     "history": ("ingest",),
     "training": ("rows", "fit", "gate", "register"),
@@ -41,18 +41,24 @@ STAGES: dict[Kind, tuple[str, ...]] = {
     "backfill": ("ingest", "features", "score"),
     "release": ("release",),
 }
-"""The stages of one business date by kind of application, in order. Both ways of running follow this list."""
+"""The stages of one business date by kind of application, in order. Both ways of running follow this list.
+
+What only looks has no stages: `flows/asking.py`."""
 
 Command = Sequence[str]
 NIGHT: Command = (sys.executable, "-m", "jobs.night")
 TRAINING: Command = (sys.executable, "-m", "jobs.training")
 RELEASE: Command = (sys.executable, "-m", "jobs.release")
+EXPLAIN: Command = (sys.executable, "-m", "jobs.explain")
+TRIAL: Command = (sys.executable, "-m", "jobs.trial")
 COMMANDS: dict[Kind, Command] = {
     "history": NIGHT,
     "training": TRAINING,
     "night": NIGHT,
     "backfill": NIGHT,
     "release": RELEASE,
+    "explain": EXPLAIN,
+    "trial": TRIAL,
 }
 
 _ERRORS: dict[int, type[ChurnlakeError]] = {
@@ -66,7 +72,7 @@ class Application:
     """One job process to be started: which work, on which contract, for which business dates, oldest first.
 
     `is_due` says that nobody named the dates: then the job works them out again by itself and may wait for a file.
-    A release has no dates of its own, but `options` that say which rows it is about.
+    A release, and what only looks, has no dates of its own but `options` that say what it is about.
     """
 
     kind: Kind
@@ -86,7 +92,7 @@ class Application:
         if self.kind == "night":
             dates = [] if self.is_due else [part for day in self.dates for part in ("--date", f"{day}")]
             return head + dates + (["--restate", "--reason", self.reason or ""] if self.restate else [])
-        if self.kind == "release":
+        if self.kind in ("release", "explain", "trial"):
             return [*head, *self.options]
         option = {"history": "--history-through", "training": "--as-of", "backfill": "--backfill-to"}[self.kind]
         return [*head, option, f"{self.dates[-1]}"]

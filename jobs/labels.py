@@ -43,19 +43,27 @@ def labels_at(
 def _silent(
     daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date], eligible: DataFrame
 ) -> DataFrame:
+    days = label_activity(daily_activity, contract, matured_on)
+    active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(True))
+    return eligible.join(active, [*KEYS], "left").select(*KEYS, F.col("stayed").isNull().alias("is_churned"))
+
+
+def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
+    """Days of net activity inside the label window of each cutoff, as known when it matured.
+
+    Columns: business_date, customer_id, source, event_date, activity.
+    """
     churn = contract.churn
     spark = daily_activity.sparkSession
     cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
     first = F.date_add("business_date", churn.gap_days + 1)
     inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days + churn.horizon_days))
-    days = (
+    return (
         daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on")))
         .groupBy(*KEYS, "source", "event_date")
         .agg(F.sum("activity").alias("activity"))
         .filter("activity > 0")
     )
-    active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(True))
-    return eligible.join(active, [*KEYS], "left").select(*KEYS, F.col("stayed").isNull().alias("is_churned"))
 
 
 def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:

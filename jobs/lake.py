@@ -34,18 +34,37 @@ Value = str | date | int
 Slice = Mapping[str, Value | Sequence[Value]]
 
 
-class Lake:
-    """The Delta tables of one contract, written by the holder of its lane."""
+class ReadOnlyLake:
+    """The Delta tables of one contract, for whoever only looks at them: it needs no lane."""
 
-    def __init__(self, spark: SparkSession, root: Path, contract: str, lane: Lane) -> None:
+    def __init__(self, spark: SparkSession, root: Path) -> None:
         self._spark = spark
         self._root = root
-        self._contract = contract
-        self._lane = lane
-        self._step = 0
 
     def path(self, table: str) -> Path:
         return self._root / table
+
+    def version(self, table: str) -> int | None:
+        """The newest version of a table, or nothing where it does not exist yet."""
+        try:
+            return DeltaTable(str(self.path(table))).version()
+        except TableNotFoundError:
+            return None
+
+    def read(self, table: str, version: int | None = None) -> DataFrame:
+        """A table at `version` (default: its newest, which for the lane's holder is its own)."""
+        reader = self._spark.read.format("delta")
+        return (reader if version is None else reader.option("versionAsOf", version)).load(str(self.path(table)))
+
+
+class Lake(ReadOnlyLake):
+    """The Delta tables of one contract, written by the holder of its lane."""
+
+    def __init__(self, spark: SparkSession, root: Path, contract: str, lane: Lane) -> None:
+        super().__init__(spark, root)
+        self._contract = contract
+        self._lane = lane
+        self._step = 0
 
     def replace(self, table: str, frame: DataFrame, within: Slice, run_id: str) -> Commit:
         """Replaces the slice `within` of `table` by `frame`, atomically; returns what it left.
@@ -104,18 +123,6 @@ class Lake:
             )
         # Delta leaves the number out when nothing was written.
         return Commit(log.version(), int(commit["operationMetrics"].get("numOutputRows", 0)))
-
-    def version(self, table: str) -> int | None:
-        """The newest version of a table, or nothing where it does not exist yet."""
-        try:
-            return DeltaTable(str(self.path(table))).version()
-        except TableNotFoundError:
-            return None
-
-    def read(self, table: str, version: int | None = None) -> DataFrame:
-        """A table at `version` (default: its newest, which is this lane holder's own)."""
-        reader = self._spark.read.format("delta")
-        return (reader if version is None else reader.option("versionAsOf", version)).load(str(self.path(table)))
 
 
 def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> list[str]:

@@ -19,7 +19,7 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
     at = known.crossJoin(F.broadcast(dates)).filter(F.col("first_known_date") <= F.col("business_date"))
     match contract.churn.definition:
         case "inactivity":
-            told, reason = _activity(tiles, contract, cutoffs), _why_inactive(contract)
+            told, reason = activity_at(tiles, contract, cutoffs), _why_inactive(contract)
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
             told, reason = lives, _why_unsubscribed(contract)
@@ -30,7 +30,8 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
     return found.select(*KEYS, F.col("reason").isNull().alias("eligible"), "reason")
 
 
-def _activity(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+def activity_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """First and last active day that each cutoff reads: business_date, customer_id, last, first."""
     days = net_days(required(tiles.daily_activity), contract, cutoffs).filter(F.col("activity") > 0)
     return days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
 

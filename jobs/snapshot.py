@@ -10,7 +10,7 @@ from churnlake.ledger import CheckResult, Run
 from jobs.application import Application, OpenStage
 from jobs.content import Tiles
 from jobs.features import features_at
-from jobs.lake import Lake
+from jobs.lake import Lake, ReadOnlyLake
 from jobs.population import population_at
 from jobs.quality import audit
 from jobs.tiles import TILE_TABLES
@@ -19,7 +19,7 @@ from jobs.tiles import TILE_TABLES
 STATE_TABLES = ("subscriptions", "attributes", "outcomes_told")
 
 
-def tile_versions(lake: Lake) -> dict[str, int]:
+def tile_versions(lake: ReadOnlyLake) -> dict[str, int]:
     """The versions of the tile tables now, to be pinned by whoever reads them.
 
     Raises:
@@ -33,7 +33,7 @@ def tile_versions(lake: Lake) -> dict[str, int]:
     return {name: version for name, version in versions.items() if version is not None}
 
 
-def read_tiles(lake: Lake, versions: dict[str, int]) -> Tiles:
+def read_tiles(lake: ReadOnlyLake, versions: dict[str, int]) -> Tiles:
     """The tables at pinned versions; those that no source of the contract fills are left out."""
     return Tiles(**{name: lake.read(name, version) for name, version in versions.items()})
 

@@ -1,6 +1,7 @@
 """Asking the warehouse: one SELECT, read only, and no way from it to any file that is not published."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,10 @@ class Answer:
     rows: list[tuple[Any, ...]]
 
 
-def query(root: Path, sql: str) -> Answer:
+def query(root: Path, sql: str, values: Sequence[object] = ()) -> Answer:
     """Answer one SELECT, WITH, FROM, DESCRIBE or SHOW over the newest generation; it is read whole into memory.
+
+    `values` stand for the question marks in it: what comes from data or people is never pasted into SQL.
 
     Raises:
         UsageError: There is no warehouse yet, or the text is not one such statement, is wrong, or reaches outside.
@@ -40,7 +43,7 @@ def query(root: Path, sql: str) -> Answer:
         )
     try:
         with _open(generation) as connection:
-            return _answer(connection, _one_select(connection, sql))
+            return _answer(connection, _one_select(connection, sql), values)
     except duckdb.Error as error:
         raise UsageError(f"the warehouse refused the question: {error}", next_step=NEXT_STEP) from error
 
@@ -74,8 +77,8 @@ def _one_select(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.State
     return statements[0]
 
 
-def _answer(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement) -> Answer:
-    result = connection.execute(statement)
+def _answer(connection: duckdb.DuckDBPyConnection, statement: duckdb.Statement, values: Sequence[object]) -> Answer:
+    result = connection.execute(statement, list(values))
     described = result.description or []
     return Answer(
         columns=tuple(column[0] for column in described),
