@@ -7,18 +7,19 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, net_facts
+from jobs.content import KEYS, net_facts, newest_first
 
 
 def attributes_at(attributes: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """The newest state of each customer at each cutoff: business_date, customer_id, one column per attribute.
 
-    Of each source the row of its newest slot counts; it replaces the one before it whole. An attribute that several
-    sources tell is that of the first source in the contract that has a value.
+    Of each source the row of its newest slot counts; it replaces the one before it whole. Whoever is not in the newest
+    snapshot has no row of it. An attribute that several sources tell is that of the first source in the contract that
+    has a value.
     """
     names = list(contract.attributes)
     net = net_facts(attributes, {cutoff: cutoff for cutoff in cutoffs}, ("source", *names))
-    newest = Window.partitionBy(*KEYS, "source").orderBy(F.desc("slot"), F.desc("known_date"), *names)
+    newest = Window.partitionBy(*KEYS, "source").orderBy(*newest_first(contract), *names)
     states = net.withColumn("place", F.row_number().over(newest)).filter("place = 1")
     sources = [name for name, source in contract.sources.items() if source.role == "customers"]
     order = F.array_position(F.array(*map(F.lit, sources)), F.col("source"))

@@ -58,25 +58,28 @@ def net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> Da
 
 
 def net_facts(facts: DataFrame, known_on: Mapping[date, date], content: Sequence[str]) -> DataFrame:
-    """Facts of state that hold at each cutoff: business_date, customer_id, <content>, known_date, slot.
+    """Facts of state that hold at each cutoff: business_date, customer_id, <content>, slot, known_date.
 
     `known_on` gives for each cutoff the date by which a fact must have been known. A fact that was taken back as often
-    as it was told is gone; of one that stands the newest known date and slot are given.
+    as it was told in its slot is gone; of one that stands the newest known date is given.
     """
     spark = facts.sparkSession
     dates = F.broadcast(spark.createDataFrame(list(known_on.items()), "business_date DATE, known_on DATE"))
     seen = facts.join(dates, F.col("known_date") <= F.col("known_on"))
-    told = F.col("sign") > 0
+    newest = F.max(F.when(F.col("sign") > 0, F.col("known_date")))
     return (
-        seen.groupBy(*KEYS, *content)
-        .agg(
-            F.sum("sign").alias("net"),
-            F.max(F.when(told, F.col("known_date"))).alias("known_date"),
-            F.max(F.when(told, F.col("slot"))).alias("slot"),
-        )
+        seen.groupBy(*KEYS, *content, "slot")
+        .agg(F.sum("sign").alias("net"), newest.alias("known_date"))
         .filter("net > 0")
         .drop("net")
     )
+
+
+def newest_first(contract: Contract) -> tuple[Column, Column]:
+    """Orders what one source told of one thing. All that is left of snapshots was told by the newest of them alike."""
+    snapshots = [name for name, source in contract.sources.items() if source.delivery == "snapshot"]
+    told_in_turn = ~F.col("source").isin(snapshots)
+    return F.desc(F.when(told_in_turn, F.col("slot"))), F.desc(F.when(told_in_turn, F.col("known_date")))
 
 
 def required(facts: DataFrame | None) -> DataFrame:

@@ -24,7 +24,7 @@ def is_small(contract: Contract, held: Iterable[Delivery], lake: Path) -> bool:
 
     `lake` is the folder of the contract's tables. What cannot be told counts as nothing: whoever reads it says why.
     """
-    taken = {(one.source, one.path, one.bytes) for one in held if one.state == "ingested"}
+    taken = {(one.source, one.path, one.bytes) for one in held if one.state != "frozen"}
     files = [file for name in contract.sources for file in _files(contract, name)]
     ahead = sum(
         _rows(path)

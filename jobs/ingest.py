@@ -1,5 +1,7 @@
 """The ingest stage: takes a date's deliveries into the lake, gates them, and accounts for every row."""
 
+import dataclasses
+import functools
 import hashlib
 import json
 from collections import Counter
@@ -14,11 +16,21 @@ from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
-from churnlake.ledger import CheckResult, Delivery, Run
+from churnlake.ledger import CheckResult, Delivery, Run, current_versions, taken_files
 from churnlake.suites import Suite, read_suite
-from jobs import corrections, rows, tiles
+from jobs import rows, tiles
 from jobs.application import CHECKOUT, Application, OpenStage
-from jobs.corrections import Withdrawal
+from jobs.corrections import (
+    Link,
+    Replaced,
+    Told,
+    copies_before,
+    links_of,
+    replaced_by,
+    withdraw_told,
+    withdraw_written,
+)
+from jobs.disappeared import refuse_cut_short
 from jobs.expiry import expire
 from jobs.expressions import expression_problems
 from jobs.facts import TABLE_OF_ROLE, facts_of, named_customers
@@ -36,7 +48,8 @@ from jobs.tiles import TILE_TABLES
 class Batch:
     """The deliveries of one source that a run takes in together, and the suites that judge them.
 
-    `abandoned` were frozen by attempts that died before they were in: what those wrote of them goes.
+    `abandoned` were frozen by attempts that died before they were in: what those wrote of them goes. `links` are those
+    of the deliveries that take the place of another one.
     """
 
     source: str
@@ -45,15 +58,11 @@ class Batch:
     run_id: str
     own: Suite | None
     canonical: Suite
+    links: tuple[Link, ...] = ()
 
     @property
     def ids(self) -> list[str]:
         return [one.delivery_id for one in (*self.deliveries, *self.abandoned)]
-
-    @property
-    def corrections(self) -> list[Delivery]:
-        """Those that fill anew a slot that was in."""
-        return [one for one in self.deliveries if one.corrects is not None]
 
     @property
     def landing(self) -> Slice:
@@ -109,15 +118,22 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     stage.say(f"{len(manifest.new)} new files")
     for source in _lookups_first(app.contract):
         arrivals = [one for one in manifest.new if one.found.source == source]
-        deliveries, abandoned = _frozen(ledger.deliveries(name, source), arrivals)
+        of_source = ledger.deliveries(name, source)
+        deliveries, abandoned = _frozen(of_source, arrivals)
         if deliveries or abandoned:
-            batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source))
+            links = links_of(
+                deliveries, current_versions(taken_files(of_source)), are_snapshots=_are_snapshots(app.contract, source)
+            )
+            batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source), links)
             counts = _take_in(app, stage, batch, arrivals, sealed) if deliveries else clear(app, batch)
             ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
             ledger.forget_frozen(name, source, [one.delivery_id for one in abandoned])
+    ledger.record_stale(name, run.run_id, manifest.stale)
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
-    taken = [one for one in ledger.deliveries(name) if one.run_id == run.run_id and one.state == "ingested"]
-    stage.counts.update(_totals(taken))
+    mine = [one for one in ledger.deliveries(name) if one.run_id == run.run_id]
+    stage.counts.update(_totals([one for one in mine if one.state == "ingested"]))
+    if stale := sum(one.state == "stale" for one in mine):
+        stage.counts["stale"] = stale
     if ended := expire(app, run):
         stage.counts["expired"] = ended
     app.reach("ingest.recorded")
@@ -126,6 +142,10 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
 def _lookups_first(contract: Contract) -> list[str]:
     """Sources in the contract's order, but lookups before those they are joined to."""
     return sorted(contract.sources, key=lambda name: contract.sources[name].role != "lookup")
+
+
+def _are_snapshots(contract: Contract, source: str) -> bool:
+    return contract.sources[source].delivery == "snapshot"
 
 
 def _frozen(held: Sequence[Delivery], arrivals: Sequence[Arrival]) -> tuple[tuple[Delivery, ...], tuple[Delivery, ...]]:
@@ -165,6 +185,8 @@ def _take_in(
         counted = rows.counted(classified).collect()
         counts = accounts(counted, [one.delivery_id for one in batch.deliveries])
         stage.say(f"{source}: checking")
+        if _are_snapshots(contract, source):
+            refuse_cut_short(app, batch, classified)
         _gate(app, batch, classified)
         if has_gates(contract, source):
             hold_against_history(app, batch, classified, sealed)
@@ -195,7 +217,7 @@ def _lookup_accounts(batch: Batch, raw: DataFrame) -> dict[str, dict[str, Any]]:
 def classified_batch(lake: Lake, contract: Contract, batch: Batch, raw: DataFrame) -> DataFrame:
     """The batch's rows of its raw table, each with its bucket; `raw` also holds what corrections correct."""
     own_rules = batch.own.row_rules if batch.own else ()
-    before = corrections.copies_before(raw, batch.corrections) if batch.corrections else None
+    before = copies_before(raw, batch.links) if batch.links else None
     landed = raw.filter(F.col("delivery_id").isin([one.delivery_id for one in batch.deliveries]))
     lookups = read_lookups(lake, contract, batch.source)
     return rows.classify(landed, contract, batch.source, own_rules, batch.canonical.row_rules, before, lookups)
@@ -276,10 +298,13 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
     """Writes what the classified rows become, and what corrections take back."""
     through = contract.sources[batch.source].through
     aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places, through)
-    if not batch.corrections:
+    if not batch.links:
         quarantine = lake.replace("quarantine", aside, batch.changes, batch.run_id)
         return Written(write_facts(lake, contract, batch, classified), quarantine.rows)
-    taken = _withdrawal(lake, contract, batch, raw)
+    replaced = replaced_by(batch.links, raw, are_snapshots=_are_snapshots(contract, batch.source))
+    gone = replaced.gone.persist()
+    told = Told(facts_of(classified, contract, batch.source), aside)
+    taken = _withdrawal(lake, contract, batch, dataclasses.replace(replaced, gone=gone), told)
     facts, held = taken.facts.persist(), taken.held.persist()
     try:
         withdrawn = {row["delivery_id"]: row["count"] for row in facts.groupBy("delivery_id").count().collect()}
@@ -287,16 +312,24 @@ def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
         quarantine = lake.replace("quarantine", aside.unionByName(held), batch.changes, batch.run_id)
         written = write_facts(lake, contract, batch, classified, facts)
     finally:
-        held.unpersist()
-        facts.unpersist()
+        for one in (held, facts, gone):
+            one.unpersist()
     return Written(written, quarantine.rows, taken_back, withdrawn)
 
 
-def _withdrawal(lake: Lake, contract: Contract, batch: Batch, raw: DataFrame) -> Withdrawal:
-    of_source, table = F.col("source") == batch.source, TABLE_OF_ROLE[contract.sources[batch.source].role]
-    facts = lake.read(table, lake.version(table)).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
-    held = lake.read("quarantine", lake.version("quarantine")).filter(of_source & ~F.col("changed_by").isin(batch.ids))
-    return corrections.withdraw(raw, facts, held, batch.corrections, batch.run_id)
+def _withdrawal(lake: Lake, contract: Contract, batch: Batch, replaced: Replaced, told: Told) -> Told:
+    """What is taken back of what other deliveries wrote, and where they follow one another of what these tell."""
+    table = TABLE_OF_ROLE[contract.sources[batch.source].role]
+    taken = []
+    # A first night of several snapshots finds none of these tables.
+    if lake.version(table) is not None and lake.version("quarantine") is not None:
+        of_source = F.col("source") == batch.source
+        facts = lake.read(table).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
+        held = lake.read("quarantine").filter(of_source & ~F.col("changed_by").isin(batch.ids))
+        taken.append(withdraw_written(replaced, Told(facts, held), batch.run_id))
+    if any(link.place > 1 for link in replaced.links):
+        taken.append(withdraw_told(replaced, told, batch.run_id))
+    return functools.reduce(Told.beside, taken)
 
 
 def write_facts(

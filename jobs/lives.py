@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, net_facts
+from jobs.content import KEYS, net_facts, newest_first
 
 # Stands for an end that nobody knows, so that ends can be compared; no contract reaches it.
 _NEVER = date(9999, 1, 1)
@@ -32,7 +32,7 @@ def lives_at(subscriptions: DataFrame, contract: Contract, known_on: Mapping[dat
     last of them does. A spell that ends on or before its start never began. The life a cutoff lies in counts; else the
     newest one before it; else the first one after it.
     """
-    states = _newest_states(subscriptions, known_on)
+    states = _newest_states(subscriptions, contract, known_on)
     spells = _spells(states, contract.churn.grace_days)
     lives = spells.groupBy(*KEYS, "life").agg(
         F.min("started_on").alias("life_started_on"),
@@ -42,11 +42,11 @@ def lives_at(subscriptions: DataFrame, contract: Contract, known_on: Mapping[dat
     return _told(states).join(_counting(lives), [*KEYS], "left")
 
 
-def _newest_states(subscriptions: DataFrame, known_on: Mapping[date, date]) -> DataFrame:
+def _newest_states(subscriptions: DataFrame, contract: Contract, known_on: Mapping[date, date]) -> DataFrame:
     content = ("source", "started_on", "ended_on", *_STATE)
     net = net_facts(subscriptions, known_on, content)
     newest = Window.partitionBy(*KEYS, "source", "started_on").orderBy(
-        F.desc("known_date"), F.desc("slot"), F.desc_nulls_first("ended_on"), *_STATE
+        *newest_first(contract), F.desc_nulls_first("ended_on"), *_STATE
     )
     # Starts that are missing cannot be told apart: each is a state of its own.
     place = F.when(F.col("started_on").isNull(), 1).otherwise(F.row_number().over(newest))

@@ -1,7 +1,7 @@
 """Which deliveries a business date takes: found, inspected and judged before any of them is read by Spark."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 
@@ -9,7 +9,7 @@ from churnlake import calendar
 from churnlake.calendar import DayRange
 from churnlake.contract.schema import Contract
 from churnlake.contract.source import Source
-from churnlake.deliveries import File, Inspected, Layout, digest_of, find_files, inspect, unready
+from churnlake.deliveries import Digest, File, Inspected, Layout, digest_of, find_files, inspect, unready
 from churnlake.due import due_slots
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Found, current_versions, taken_files
@@ -27,11 +27,12 @@ class Arrival:
 
 @dataclass(frozen=True)
 class Manifest:
-    """New deliveries of a date, and what was noticed beside them."""
+    """New deliveries of a date, and what was noticed beside them. `stale` snapshots are new and are not read."""
 
     new: tuple[Arrival, ...]
     missing: tuple[tuple[str, date], ...]
     checks: tuple[CheckResult, ...]
+    stale: tuple[Found, ...]
 
 
 @dataclass
@@ -39,6 +40,7 @@ class _Findings:
     """What the files of a date told, source by source."""
 
     new: list[Arrival] = field(default_factory=list)
+    stale: list[Found] = field(default_factory=list)
     missing: list[tuple[str, date]] = field(default_factory=list)
     checks: list[CheckResult] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -50,7 +52,8 @@ class _Slots:
 
     A slot is a day; each file of a history is a slot of its own, known by its path.
 
-    `oldest` is the first slot that is still read; `versions` counts those that each slot has had.
+    `oldest` is the first slot that is still read; `versions` counts those that each slot has had; `stale` are slot and
+    sha256 of files that were noted as stale before.
     """
 
     source: Source
@@ -58,9 +61,10 @@ class _Slots:
     current: Mapping[date | str, Delivery]
     versions: Counter[date]
     oldest: date
+    stale: frozenset[tuple[date, str]]
 
     @classmethod
-    def seen(cls, contract: Contract, name: str, held: Iterable[Delivery], business_date: date) -> "_Slots":
+    def seen(cls, contract: Contract, name: str, held: Sequence[Delivery], business_date: date) -> "_Slots":
         source, starts_on = contract.sources[name], contract.calendar.starts_on
         taken = [one for one in taken_files(held) if one.source == name]
         files = tuple(one for one in find_files(contract, name) if starts_on <= one.slot <= business_date)
@@ -68,7 +72,8 @@ class _Slots:
         is_late_refused = taken and not is_history
         oldest = calendar.given_up_before(business_date, source.max_late_days) if is_late_refused else starts_on
         current = {one.path if is_history else one.slot: one for one in current_versions(taken)}
-        return cls(source, files, current, Counter(one.slot for one in taken), oldest)
+        stale = frozenset((one.slot, one.sha256) for one in held if (one.source, one.state) == (name, "stale"))
+        return cls(source, files, current, Counter(one.slot for one in taken), oldest, stale)
 
     def in_force(self, file: File) -> Delivery | None:
         """The delivery that fills the file's slot now."""
@@ -78,6 +83,23 @@ class _Slots:
     def filled(self) -> set[date]:
         """The days that have a delivery."""
         return {one.slot for one in self.current.values()}
+
+    @property
+    def newest(self) -> date | None:
+        """The day of the snapshot that is in force; None where deliveries are no snapshots, or none is in."""
+        return max(self.filled, default=None) if self.source.delivery == "snapshot" else None
+
+    def is_stale(self, slot: date) -> bool:
+        """Whether a newer snapshot is in, so that one of this day can change nothing any more."""
+        return self.newest is not None and slot < self.newest
+
+    def missing(self, contract: Contract, name: str, business_date: date, waiting: Collection[File]) -> list[date]:
+        """Due slots without a whole file. A newer snapshot tells all that an older one would."""
+        present = {file.slot for file in self.files if file not in waiting} | self.filled
+        given_up = calendar.given_up_before(business_date, self.source.max_late_days)
+        due = due_slots(contract, name, DayRange(max(contract.calendar.starts_on, given_up), business_date))
+        told_by = max(present, default=date.min) if self.source.delivery == "snapshot" else date.min
+        return [slot for slot in due if slot not in present and slot > told_by]
 
     @property
     def readable(self) -> Iterator[File]:
@@ -100,15 +122,14 @@ def take_manifest(contract: Contract, held: Sequence[Delivery], business_date: d
         for file, why in waiting.items():
             if file.source == name:
                 _note_unready(slots, file, why, found)
-        present = {file.slot for file in slots.files if file not in waiting} | slots.filled
-        found.missing += [(name, slot) for slot in _missing(contract, name, business_date, present)]
+        found.missing += [(name, slot) for slot in slots.missing(contract, name, business_date, waiting)]
     found.problems += _stale_copies(found.new, sources)
     if found.problems:
         raise DataRefusedError(
             "deliveries cannot be used:\n  - " + "\n  - ".join(found.problems),
             next_step="repair or replace these files and run again; last scores stay",
         )
-    return Manifest(tuple(found.new), tuple(found.missing), tuple(found.checks))
+    return Manifest(tuple(found.new), tuple(found.missing), tuple(found.checks), tuple(found.stale))
 
 
 def _arrival(contract: Contract, slots: _Slots, file: File, sealed: date | None, found: _Findings) -> Arrival | None:
@@ -122,6 +143,9 @@ def _arrival(contract: Contract, slots: _Slots, file: File, sealed: date | None,
         return None
     if current is not None and slots.source.delivery == "history":
         found.problems.append(f"{file.path}: has other bytes than when it was taken in: a history is taken in once")
+        return None
+    if digest is not None and slots.is_stale(file.slot):
+        _note_stale(slots, file, digest, found)
         return None
     report = inspect(path, slots.source, digest)
     found.problems += [f"{file.path}: {problem}" for problem in report.problems]
@@ -139,8 +163,26 @@ def _arrival(contract: Contract, slots: _Slots, file: File, sealed: date | None,
     return Arrival(new, report.layout)
 
 
+def _note_stale(slots: _Slots, file: File, digest: Digest, found: _Findings) -> None:
+    """A snapshot that comes after a newer one: told of in the night that first sees it, and never read."""
+    if (file.slot, digest.sha256) in slots.stale:
+        return
+    delivery_id = Inspected(*digest, ()).delivery_id(file.slot)
+    found.stale.append(Found(file.source, delivery_id, file.path, *digest, file.slot, file.slot, file.slot))
+    found.checks.append(
+        CheckResult(
+            "floor", file.source, f"stale.{file.slot}", "warning", False,
+            f"{file.path} came after the snapshot of {slots.newest} and changes nothing",
+            "snapshots in the order of their days; what is in it and right belongs into the next one",
+        )
+    )  # fmt: skip
+
+
 def _stale_copies(new: Sequence[Arrival], sources: Mapping[str, _Slots]) -> Iterator[str]:
-    """A day's file delivered again under another day's name: byte for byte the same is no chance."""
+    """A day's file delivered again under another day's name: byte for byte the same is no chance.
+
+    Of a snapshot it is: nothing may have changed in a day.
+    """
     replaced = {(one.found.source, one.found.slot) for one in new}
     owners = {
         (name, one.sha256): (one.slot, one.path)
@@ -148,7 +190,7 @@ def _stale_copies(new: Sequence[Arrival], sources: Mapping[str, _Slots]) -> Iter
         for one in slots.current.values()
         if (name, one.slot) not in replaced or slots.source.delivery == "history"
     }
-    for found in (one.found for one in new):
+    for found in (one.found for one in new if sources[one.found.source].source.delivery != "snapshot"):
         slot, path = owners.setdefault((found.source, found.sha256), (found.slot, found.path))
         is_history = sources[found.source].source.delivery == "history"
         if path != found.path if is_history else slot != found.slot:
@@ -185,9 +227,8 @@ def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date)
     waited = []
     for name, slots in sources.items():
         why = {file.slot: told for file, told in waiting.items() if file.source == name}
-        present = {file.slot for file in slots.files if file not in waiting} | slots.filled
         if slots.source.on_missing == "wait":
-            missing = _missing(contract, name, business_date, present)
+            missing = slots.missing(contract, name, business_date, waiting)
             waited += [_waited(name, slots.source, slot, why.get(slot)) for slot in missing]
     if not waited:
         return None
@@ -197,12 +238,6 @@ def waits_for(contract: Contract, held: Sequence[Delivery], business_date: date)
 
 def _waited(name: str, source: Source, slot: date, why: str | None) -> str:
     return f"{source.path.format(business_date=slot)} ({name}{f', {why}' if why else ''})"
-
-
-def _missing(contract: Contract, name: str, business_date: date, present: set[date]) -> list[date]:
-    given_up = calendar.given_up_before(business_date, contract.sources[name].max_late_days)
-    due = due_slots(contract, name, DayRange(max(contract.calendar.starts_on, given_up), business_date))
-    return [slot for slot in due if slot not in present]
 
 
 def _note_unready(slots: _Slots, file: File, why: str, found: _Findings) -> None:
@@ -247,7 +282,8 @@ def _too_late(contract: Contract, slots: _Slots) -> Iterator[CheckResult]:
     """Files of days that were given up, new or of another size than what was taken in; nothing else of them is read."""
     for file in slots.files:
         current = slots.in_force(file)
-        if file.slot >= slots.oldest:
+        # Of a stale file no more is said than when it was noted.
+        if file.slot >= slots.oldest or file.slot in {slot for slot, _ in slots.stale}:
             continue
         days, size = slots.source.max_late_days, (contract.folder / file.path).stat().st_size
         if current is None:

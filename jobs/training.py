@@ -100,14 +100,24 @@ def settled_slots(contract: Contract, deliveries: Sequence[Delivery], as_of: dat
     """For each due slot up to `as_of` the date on which all its sources were settled, by the first version of each."""
     settled: dict[date, date] = {}
     for name, source in contract.sources.items():
-        came: dict[date, date] = {}
-        for one in taken_files(deliveries):
-            if one.source == name:
-                came[one.slot] = min(one.known_date, came.get(one.slot, one.known_date))
-        for slot in due_slots(contract, name, DayRange(contract.calendar.starts_on, as_of)):
+        taken = [one for one in taken_files(deliveries) if one.source == name]
+        due = due_slots(contract, name, DayRange(contract.calendar.starts_on, as_of))
+        came = _came(taken, due if source.delivery == "snapshot" else None)
+        for slot in due:
             on = calendar.settled_on(came.get(slot), slot, source.max_late_days)
             settled[slot] = max(on, settled.get(slot, on))
     return settled
+
+
+def _came(taken: Sequence[Delivery], told_of: Sequence[date] | None) -> dict[date, date]:
+    """When each slot's first version became known; of snapshots, for each due slot in `told_of`, it or a newer one."""
+    came: dict[date, date] = {}
+    for one in taken:
+        came[one.slot] = min(one.known_date, came.get(one.slot, one.known_date))
+    if told_of is None:
+        return came
+    later = {slot: [known for day, known in came.items() if day >= slot] for slot in told_of}
+    return {slot: min(known) for slot, known in later.items() if known}
 
 
 def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date) -> Schedule:

@@ -25,9 +25,17 @@ COLUMNS_OF_ROLE = {
     "labels": _Columns(("customer_id", "is_churned"), ("as_of",)),
 }
 ROLE_OF_DEFINITION = {"inactivity": "events", "cancellation": "subscriptions", "label": "labels"}
-# Keys that say when a delivery is due mean nothing where everything came at once.
-_OF_DAILY = ("closed", "on_missing", "max_late_days", "max_early_days", "gates")
 _OF_HISTORY = ("through", "assumed_lag_days")
+# A state is not dated ahead, and days of states are not compared as days of events are.
+_OF_EVENTS = ("max_early_days", "gates")
+# Keys that say when a delivery is due mean nothing where everything came at once.
+_WITHOUT_MEANING = {
+    "daily": (*_OF_HISTORY, "max_disappear"),
+    "snapshot": (*_OF_HISTORY, *_OF_EVENTS),
+    "history": ("closed", "on_missing", "max_late_days", *_OF_EVENTS, "max_disappear"),
+}
+# Whose rows are states, so that a whole table of them can take the place of the one before.
+_OF_STATES = ("customers", "subscriptions", "labels")
 _OF_INACTIVITY = ("activity", "active_within_days")
 
 
@@ -98,15 +106,19 @@ def _columns(place: str, role: object, source: Keys) -> Iterator[str]:
 
 
 def _delivery(place: str, source: Keys) -> Iterator[str]:
-    delivery = source.get("delivery", "daily")
-    strangers = {"daily": _OF_HISTORY, "history": _OF_DAILY}.get(str(delivery), ())
-    for key in strangers:
+    delivery, role = source.get("delivery", "daily"), source.get("role")
+    for key in _WITHOUT_MEANING.get(str(delivery), ()):
         if key in source:
             yield f"{place}.{key}: means nothing for a {delivery} delivery; leave it out"
-    if delivery == "history" and source.get("role") != "lookup" and "through" not in source:
+    if delivery == "history" and role != "lookup" and "through" not in source:
         yield f"{place}.through: is missing; give the last day that the history covers, such as '2011-12-09'"
-    if source.get("role") == "lookup" and delivery == "daily":
-        yield f"{place}.delivery: must be 'history' for a lookup; got 'daily'"
+    if role == "lookup" and delivery in ("daily", "snapshot"):
+        yield f"{place}.delivery: must be 'history' for a lookup; got {delivery!r}"
+    elif delivery == "snapshot" and role in COLUMNS_OF_ROLE and role not in _OF_STATES:
+        yield (
+            f"{place}.delivery: must be 'daily' or 'history' for the role {role}: whole tables are for states, such as "
+            f"{', '.join(_OF_STATES)}; got 'snapshot'"
+        )
 
 
 def _lookup_key(place: str, role: object, source: Keys) -> Iterator[str]:

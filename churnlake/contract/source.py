@@ -108,7 +108,7 @@ class Source(Part):
     """`[sources.<name>]`: one table of deliveries."""
 
     role: Role
-    delivery: Literal["daily", "history"] = "daily"
+    delivery: Literal["daily", "snapshot", "history"] = "daily"
     path: str
     through: Day | None = None
     assumed_lag_days: Days = 0
@@ -131,6 +131,7 @@ class Source(Part):
     on_missing: Literal["wait", "warn"] = "wait"
     max_late_days: Days = 35
     max_early_days: Days = 0
+    max_disappear: Annotated[float, Field(ge=0, le=1)] = 0.2
     types: dict[FileColumn, ColumnType] = Field(min_length=1)
     ignore: tuple[Ignore, ...] = ()
     duplicates: Literal["drop", "keep"] = "drop"

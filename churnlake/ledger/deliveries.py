@@ -12,7 +12,9 @@ from churnlake.errors import DataRefusedError, UsageError
 from churnlake.ledger import schema
 from churnlake.ledger.database import Database
 
-DeliveryState = Literal["frozen", "ingested"]
+DeliveryState = Literal["frozen", "ingested", "stale"]
+"""frozen: a run means to read it. ingested: it is in the lake. stale: it came after a newer snapshot, and is unread."""
+
 DeliveryKind = Literal["file", "release"]
 CheckKind = Literal["reconciliation", "expectation", "floor", "drift", "gate"]
 Severity = Literal["critical", "warning", "info"]
@@ -129,6 +131,15 @@ class Deliveries(Database):
                     raise UsageError(
                         f"delivery {delivery_id!r} of {contract}.{source} was never frozen", next_step="freeze it first"
                     )
+
+    def record_stale(self, contract: str, run_id: str, found: Iterable[Found]) -> None:
+        """Note files that came after a newer one of their kind and are not read. One noted before stays as it was."""
+        with self._writing() as connection:
+            for file in found:
+                row = insert(schema.delivery).values(
+                    contract=contract, run_id=run_id, state="stale", counts={}, **asdict(file)
+                )
+                connection.execute(row.on_conflict_do_nothing())
 
     def forget_frozen(self, contract: str, source: str, delivery_ids: Sequence[str]) -> None:
         """Drop deliveries that were frozen and never taken in, once nothing of them is left in the lake."""

@@ -100,6 +100,7 @@ NOTICED = {
     "delivery": "did not come",
     "unready": "not whole yet, left alone",
     "too_late": "past its days, refused",
+    "stale": "older than the snapshot in force, left alone",
     "closed_day": "came for a closed day",
 }
 """What may be noticed about files, by how a check's name begins."""

@@ -37,11 +37,12 @@ class State(NamedTuple):
     plan: str = "basic"
     sign: int = 1
     source: str = "memberships"
+    slot: date | None = None
 
     @property
     def row(self) -> tuple[Any, ...]:
         told = (self.source, self.customer, self.started, self.ended, self.completes, None, self.plan)
-        return (*told, 999, self.sign, self.known, self.known)
+        return (*told, 999, self.sign, self.known, self.slot or self.known)
 
 
 def states(spark: SparkSession, told: Sequence[State]) -> DataFrame:
@@ -104,7 +105,7 @@ def test_p10_an_end_counts_from_when_it_was_known(spark: SparkSession, club: Con
         State("told in time", ended=end, known=CUTOFF),
         State("taken back"),
         State("taken back", ended=end, known=date(2026, 2, 21)),
-        State("taken back", ended=end, known=date(2026, 2, 25), sign=-1),
+        State("taken back", ended=end, known=date(2026, 2, 25), sign=-1, slot=date(2026, 2, 21)),
     ]
     assert reasons(spark, club, told) == {"told later": None, "told in time": "ended", "taken back": None}
 
