@@ -151,6 +151,21 @@ def _lookups(place: str, source: Keys, sources: Mapping[str, Keys]) -> Iterator[
                     f"{here}: {column!r} is no column of this source{nearest(str(column), types)}; "
                     f"known: {', '.join(types)}"
                 )
+    yield from _one_name_each(place, source, sources)
+
+
+def _one_name_each(place: str, source: Keys, sources: Mapping[str, Keys]) -> Iterator[str]:
+    """What lookups bring must not be called like a column that is there; Spark tells no capitals apart."""
+    taken = {typed_column(one).lower(): "a column of this source" for one in table_in(source, "types")}
+    for lookup in table_in(source, "lookups"):
+        brought = {brought_column(lookup, one): one for one in table_in(sources.get(lookup, {}), "types")}
+        for name, column in brought.items():
+            if name.lower() in taken:
+                yield (
+                    f"{place}.lookups.{lookup}: its column {column!r} would be named {name!r}, like "
+                    f"{taken[name.lower()]}; give the lookup another name"
+                )
+        taken |= dict.fromkeys((name.lower() for name in brought), f"one that the lookup {lookup} brings")
 
 
 def _of_definition(keys: Keys, sources: Mapping[str, Keys]) -> Iterator[str]:
