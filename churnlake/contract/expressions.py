@@ -93,7 +93,8 @@ def parse_expression(text: str, columns: Collection[str] | None) -> Expression |
         told = f"{len(statements)} of them, parted by ';'" if statements else "nothing"
         return f"must be exactly one expression; got {told}"
     tree = statements[0]
-    return _forbidden_node(tree) or _too_many_operations(tree) or _unknown_columns(tree, columns) or _checked(tree)
+    wrong = _forbidden_node(tree) or _too_many_operations(tree) or _unknown_columns(tree, columns)
+    return wrong or _missing_group(tree) or _checked(tree)
 
 
 def _unclear_tokens(tokens: Sequence[Token]) -> str | None:
@@ -201,6 +202,25 @@ def _unknown_columns(tree: exp.Expr, columns: Collection[str] | None) -> str | N
         return None
     named = "an unknown column" if len(unknown) == 1 else "unknown columns"
     return f"names {named} {', '.join(unknown.values())}; known: {', '.join(columns)}"
+
+
+def _missing_group(tree: exp.Expr) -> str | None:
+    """Spark ends the job where a group is asked for that its pattern does not have."""
+    for node in tree.find_all(exp.RegexpExtract):
+        pattern, group = node.expression, node.args.get("group")
+        if not pattern.is_string or not (group is None or group.is_int):
+            continue
+        asked = 1 if group is None else int(group.name)
+        try:
+            groups = re.compile(pattern.name).groups
+        except re.error:
+            continue  # Java reads patterns that Python does not
+        if asked > groups:
+            return (
+                f"asks for group {asked} of the pattern {pattern.name!r}, which has {groups}; put brackets around what "
+                "is wanted, or ask for group 0, the whole match"
+            )
+    return None
 
 
 def nearest(name: str, known: Collection[str]) -> str:

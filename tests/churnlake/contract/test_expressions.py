@@ -193,3 +193,23 @@ def test_every_word_of_the_list_is_understood(text: str) -> None:
 
 def _words(text: str) -> set[str]:
     return set(text.replace("(", " ").replace(")", " ").replace(",", " ").split())
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("regexp_extract(id, 'a(.)', 2)", "asks for group 2 of the pattern 'a(.)', which has 1; put brackets"),
+        ("upper(regexp_extract(id, 'a'))", "asks for group 1 of the pattern 'a', which has 0; put brackets"),
+    ],
+)
+def test_a_group_that_is_not_in_its_pattern_is_refused(text: str, told: str) -> None:
+    """Spark would end the night on the first row."""
+    problem = parse_expression(text, ["id"])
+    assert isinstance(problem, str)
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize("text", ["regexp_extract(id, 'a', 0)", "regexp_extract(id, '(a)')", "regexp_extract(id, id)"])
+def test_a_group_that_is_there_or_cannot_be_told_is_taken(text: str) -> None:
+    """The whole match, the first group, and a pattern that is no literal."""
+    assert isinstance(parse_expression(text, ["id"]), Expression)
