@@ -17,6 +17,7 @@ from churnlake.settings import Settings
 from churnlake.warehouse.publications import Publications
 from churnlake.warehouse.reconcile import reconcile
 from jobs.application import Application, clock, end_group_with_parent, exit_code_of
+from jobs.cohorts import write_matured
 from jobs.fingerprint import differing_parts, fingerprint
 from jobs.ingest import ingest
 from jobs.manifest import WAITING_STEP, waits_for
@@ -144,8 +145,11 @@ def _stages(app: Application, publications: Publications, run: Run, night: Night
     with app.stage(run, "publish") as stage:
         claim = Claim(night.epoch, night.seen, _fingerprint(app, night))
         app.ledger.pin_run(run.run_id, fingerprint=claim.fingerprint)
+        matured = write_matured(app, publications, run, stage)
+        stage.counts.update(outcomes=matured.counts)
         stage.say("building and auditing the load")
-        stage.counts.update(publish(app, publications, claim, request_load(app, run, night.champion, done)))
+        request = request_load(app, run, night.champion, done, matured.cohorts)
+        stage.counts.update(publish(app, publications, claim, request))
 
 
 def _fingerprint(app: Application, night: Night) -> str:

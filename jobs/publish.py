@@ -14,6 +14,7 @@ from churnlake.intake import delivery_rows, measurement_rows, reason_rows, taken
 from churnlake.ledger import CheckResult, Delivery, ModelRecord, Run
 from churnlake.model.registry import Champion
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
+from churnlake.warehouse.outcomes import MaturedCohort
 from churnlake.warehouse.publications import Publications
 from jobs.application import Application, clock
 from jobs.lake import partition_files
@@ -61,7 +62,9 @@ def publish(app: Application, publications: Publications, claim: Claim, request:
     }
 
 
-def request_load(app: Application, run: Run, champion: Champion, done: Mapping[str, Any]) -> LoadRequest:
+def request_load(
+    app: Application, run: Run, champion: Champion, done: Mapping[str, Any], cohorts: Sequence[MaturedCohort]
+) -> LoadRequest:
     """All that the warehouse needs of a scored run. `done` holds the counts of its finished stages."""
     contract, day = app.contract, run.business_date
     root = app.settings.lake(contract.name)
@@ -89,6 +92,7 @@ def request_load(app: Application, run: Run, champion: Champion, done: Mapping[s
         score_files=[Path(file) for file in scores],
         population_files=[Path(file) for file in population],
         documents=_documents(app, run, champion, catalogue),
+        cohorts=cohorts,
     )
 
 

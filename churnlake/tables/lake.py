@@ -1,12 +1,17 @@
 """Every table of the lake."""
 
+from dataclasses import replace
+
 from churnlake.tables.table import (
     BUSINESS_DATE,
+    CHURNED,
+    CHURNED_ON,
     CUSTOMER_ID,
     DELIVERY_ID,
     EVENT_DATE,
     KNOWN_DATE,
     KNOWN_MONTH,
+    MATURED_ON,
     PROBABILITY,
     ROW_HASH,
     RUN_ID,
@@ -233,6 +238,24 @@ _TABLES = (
         partition=("business_date", "run_id"),
         owner="score",
         retention="400 days; unpublished ones 7 days",
+    ),
+    Table(
+        name="labels",
+        description="Outcomes of customers scored on a date that has matured; they feed `outcomes`, never a training",
+        columns=(
+            column("cohort_month", "text", "Month of business_date, YYYY-MM"),
+            BUSINESS_DATE,
+            CUSTOMER_ID,
+            replace(CHURNED, name="is_churned"),
+            CHURNED_ON,
+            MATURED_ON,
+            column("scored_by", "text", "The run whose published scores the outcome belongs to"),
+            RUN_ID,
+        ),
+        keys=("business_date", "customer_id"),
+        partition=("cohort_month",),
+        owner="publish",
+        retention="all",
     ),
 )
 

@@ -53,6 +53,14 @@ SLOT = column("slot", "date", "Business date of the file the row came in")
 ROW_HASH = column("row_hash", "text", "md5 over the row's fields as they were delivered")
 EVENT_DATE = column("event_date", "date", "Day it happened, in the contract's zone")
 PROBABILITY = column("churn_probability", "double", "Calibrated probability, 0 to 1, of churn within the horizon")
+CHURNED = column("churned", "boolean", "Whether the customer churned within the horizon, as the contract defines it")
+CHURNED_ON = column(
+    "churned_on",
+    "date",
+    "First day without: after the last activity (which may lie before business_date), or the end of the subscription; "
+    "null for who stayed, and where the data do not tell a day",
+)
+MATURED_ON = column("matured_on", "date", "Business date whose night knew enough; what came later changes nothing")
 
 
 def reason_columns(*, texts: bool) -> tuple[Column, ...]:

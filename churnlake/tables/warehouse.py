@@ -2,9 +2,12 @@
 
 from churnlake.tables.table import (
     BUSINESS_DATE,
+    CHURNED,
+    CHURNED_ON,
     CONTRACT,
     CUSTOMER_ID,
     KNOWN_DATE,
+    MATURED_ON,
     PROBABILITY,
     RUN_ID,
     SOURCE,
@@ -73,6 +76,15 @@ _TABLES = (
             column("reason", "text", "Why, by name"),
             RUN_ID,
         ),
+        keys=("contract", "business_date", "customer_id"),
+        partition=("contract", "business_date"),
+        owner=_OWNER,
+        retention="400 days",
+    ),
+    Table(
+        name="outcomes",
+        description="What became of customers scored on a date, once it matured; never of scores made with hindsight",
+        columns=(CONTRACT, BUSINESS_DATE, CUSTOMER_ID, CHURNED, CHURNED_ON, MATURED_ON),
         keys=("contract", "business_date", "customer_id"),
         partition=("contract", "business_date"),
         owner=_OWNER,

@@ -122,9 +122,17 @@ class Publications:
             return _load(connection, load_id)
 
     def begin_load(
-        self, facts: LoadFacts, documents: Mapping[str, Sequence[Row]], *, epoch: int, now: datetime
+        self,
+        facts: LoadFacts,
+        documents: Mapping[str, Sequence[Row]],
+        *,
+        epoch: int,
+        now: datetime,
+        cohorts: Sequence[int] = (),
     ) -> Load:
         """Record a new load, still empty. Its previous load is the one now current for the last date before.
+
+        `cohorts` are the earlier loads whose outcomes it tells.
 
         Raises:
             ConflictError: Somebody claimed the contract since `epoch`.
@@ -151,6 +159,8 @@ class Publications:
             load_id = _insert(connection, "load", values)
             for table, rows in documents.items():
                 _insert(connection, "document", {"load_id": load_id, "table_name": table, "rows": as_json(rows)})
+            for cohort in cohorts:
+                _insert(connection, "outcome", {"load_id": load_id, "cohort_load_id": cohort})
             return _load(connection, load_id)
 
     def mark_audited(self, load_id: int, *, customers_scored: int, customers_not_scored: int) -> Load:
@@ -263,7 +273,8 @@ class Publications:
         if not (self.root / "publications.sqlite").exists():
             return False
         with self.reading() as connection:
-            return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'generation'").fetchone() is not None
+            # The newest of the tables: a warehouse of an older Churnlake gets what it lacks.
+            return connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'outcome'").fetchone() is not None
 
     def _create(self) -> None:
         # Two processes may meet an empty folder at once, and the change to WAL does not wait for a lock.

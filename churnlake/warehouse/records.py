@@ -24,6 +24,9 @@ CREATE TABLE IF NOT EXISTS load (
 CREATE TABLE IF NOT EXISTS document (
   load_id INTEGER NOT NULL REFERENCES load, table_name TEXT NOT NULL, rows TEXT NOT NULL,
   PRIMARY KEY (load_id, table_name)) STRICT;
+CREATE TABLE IF NOT EXISTS outcome (
+  load_id INTEGER NOT NULL REFERENCES load, cohort_load_id INTEGER NOT NULL REFERENCES load,
+  PRIMARY KEY (load_id, cohort_load_id)) STRICT;
 CREATE TABLE IF NOT EXISTS publication (
   contract TEXT NOT NULL, business_date TEXT NOT NULL, restatement INTEGER NOT NULL,
   load_id INTEGER NOT NULL UNIQUE REFERENCES load,
@@ -77,6 +80,10 @@ class Load(LoadFacts):
     def folder(self) -> Path:
         """Its folder, relative to the warehouse."""
         return Path("scores", self.contract, f"business_date={self.business_date}", f"load_{self.load_id}")
+
+    def outcomes_of(self, cohort: date) -> Path:
+        """The file of the outcomes it tells of an earlier date, relative to the warehouse."""
+        return self.folder / f"outcomes_{cohort}.parquet"
 
 
 @dataclass(frozen=True)

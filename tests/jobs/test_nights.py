@@ -18,6 +18,7 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from churnlake.calendar import DayRange
 from churnlake.contract import load_contract
 from churnlake.errors import ChurnlakeError, ConflictError, UsageError
 from churnlake.failpoints import POINTS
@@ -35,6 +36,7 @@ from jobs.snapshot import read_tiles, tile_versions
 START = date(2026, 1, 1)
 TRAINED = START + timedelta(days=169)
 FIRST, SECOND, AFTER = (TRAINED + timedelta(days=ahead) for ahead in (1, 2, 3))
+MATURED = SECOND + timedelta(days=8)
 LATE = FIRST - timedelta(days=2)  # the day whose file comes after the first night
 HEADER = "order_no,customer,at,price,pieces,item,kind"
 KINDS = ["purchase"] * 9 + ["cancellation"]
@@ -450,6 +452,61 @@ def test_p2_a_restated_night_has_the_same_rows(second_night: SecondNight) -> Non
     assert (now.restatement, now.reason) == (first.restatement + 1, "an analyst asked")
     assert now.run_id != first.run_id
     assert [row[:-1] for row in shop.scores(FIRST)] == [row[:-1] for row in before]
+
+
+@pytest.fixture(scope="module")
+def matured_night(second_night: SecondNight) -> Shop:
+    """The night on which both nights before have matured, eight days after the second; quiet days lie between."""
+    shop = second_night.shop
+    for ahead in range(2, 9):
+        day = SECOND + timedelta(days=ahead)
+        shop.days[day] = [f"q-{day}-{who},{who:04},{day} 12:00:00,5,1,pen,purchase" for who in range(ahead, 400, 40)]
+        shop.deliver(day, shop.days[day])
+    assert shop.run(MATURED, name="matured") == 0
+    return shop
+
+
+def bought(shop: Shop, days: DayRange) -> dict[str, date]:
+    """The last day of the range on which each customer bought for more than nothing, from the lines themselves."""
+    found: dict[str, date] = {}
+    for day in days.days():
+        for line in shop.days[day]:
+            _, customer, _, price, *_, kind = line.split(",")
+            if customer and kind == "purchase" and ";" not in price and float(price) > 0:
+                found[customer] = day
+    return found
+
+
+def told(shop: Shop) -> list[tuple[Any, ...]]:
+    """All outcomes that analysts see."""
+    columns = "business_date, customer_id, churned, churned_on, matured_on"
+    return query(shop.settings.warehouse, f"SELECT {columns} FROM churn.outcomes ORDER BY ALL").rows
+
+
+def test_outcomes_of_matured_nights_are_what_the_files_say(matured_night: Shop) -> None:
+    """Each customer scored on both nights is told once, as stayed or with the day after the last purchase."""
+    expected = []
+    for day in (FIRST, SECOND):
+        window = DayRange(day + timedelta(days=1), day + timedelta(days=7))
+        stayed = bought(matured_night, window)
+        before = bought(matured_night, DayRange(day - timedelta(days=29), day))
+        for customer in sorted(row[0] for row in matured_night.scores(day)):
+            left_on = None if customer in stayed else before[customer] + timedelta(days=1)
+            expected.append((day, customer, customer not in stayed, left_on, day + timedelta(days=8)))
+    assert told(matured_night) == expected
+    assert {row[2] for row in expected} == {True, False}
+    counts = matured_night.run_of(MATURED)[1]["publish"].counts["outcomes"]
+    scored = {day: len(matured_night.scores(day)) for day in (FIRST, SECOND)}
+    assert (counts["cohorts"], counts["waiting"], counts["other_definition"]) == (2, 0, 0)
+    assert {day: counts[f"{day}"]["told"] for day in scored} == scored
+
+
+def test_a_night_told_again_tells_the_same_outcomes(spark: SparkSession, matured_night: Shop) -> None:
+    """P2: restated, the night writes the same labels into the same slice, and readers see each customer once."""
+    before = told(matured_night)
+    assert matured_night.run(MATURED, name="told again", restate=True, reason="an analyst asked") == 0
+    assert told(matured_night) == before
+    assert matured_night.table(spark, "labels").count() == len(before)
 
 
 def test_every_failpoint_is_reached_by_a_night(second_night: SecondNight) -> None:

@@ -1,12 +1,14 @@
 """The audit of a load: everything that must hold before it may be published, counted from the files on the disk."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 
 from churnlake.errors import DataRefusedError
 from churnlake.warehouse.duckdb.connection import exact_paths, set_variables
+from churnlake.warehouse.records import Load
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,20 @@ def audit(connection: duckdb.DuckDBPyConnection, run_id: str, scores: Path, not_
     counts = _row(connection, _SCORES_SQL) | _row(connection, _POPULATION_SQL) | _row(connection, _COVERAGE_SQL)
     faults = [phrase.format(**counts) for phrase, fault in _RULES if counts[fault]]
     return Audit(counts["rows"], counts["not_scored"], tuple(faults))
+
+
+def audit_outcomes(connection: duckdb.DuckDBPyConnection, cohort: Load, outcomes: Path, scores: Path) -> list[str]:
+    """Judge the written outcomes of a cohort against the scores it was published with; every fault as one phrase.
+
+    Raises:
+        DataRefusedError: The audit could not be carried out, which counts as failed.
+    """
+    last_day = cohort.business_date + timedelta(days=cohort.gap_days + cohort.horizon_days)
+    files = {"audited_outcomes": exact_paths([outcomes]), "cohort_scores": exact_paths([scores])}
+    set_variables(connection, {**files, "cohort": cohort.business_date, "last_day": last_day})
+    counts = _row(connection, _OUTCOMES_SQL)
+    told = [phrase.format(**counts) for phrase, fault in _OUTCOME_RULES if counts[fault]]
+    return [f"outcomes of {cohort.business_date}: {fault}" for fault in told]
 
 
 def _row(connection: duckdb.DuckDBPyConnection, query: str) -> dict[str, int]:
@@ -62,6 +78,15 @@ _RULES = (
     ("{missing} eligible customers neither scored nor held with a reason", "missing"),
     ("{both} customers both scored and held", "both"),
     ("known {known} is not scored {rows} + not scored {not_scored}", "unbalanced"),
+)
+
+_OUTCOME_RULES = (
+    ("{twice} customer ids more than once", "twice"),
+    ("{incomplete} rows without a customer, an outcome or the day it was known", "incomplete"),
+    ("{bad_date} rows of another business_date", "bad_date"),
+    ("{too_early} rows known before the last day they are about", "too_early"),
+    ("{bad_end} rows with a day of churn that fits no churn of theirs", "bad_end"),
+    ("{not_scored} customers who had no score that date", "not_scored"),
 )
 
 _SCORES_SQL = """
@@ -105,4 +130,17 @@ SELECT count(*) FILTER (scores.customer_id IS NOT NULL AND people.eligible::BOOL
     AS missing,
   count(*) FILTER (scores.customer_id IS NOT NULL AND people.eligible::BOOLEAN AND people.reason IS NOT NULL) AS both
 FROM audited_scores AS scores FULL JOIN population AS people ON people.customer_id = scores.customer_id
+"""
+
+_OUTCOMES_SQL = """
+WITH outcomes AS (SELECT * FROM read_parquet(getvariable('audited_outcomes'), hive_partitioning = false)),
+scores AS (SELECT customer_id FROM read_parquet(getvariable('cohort_scores'), hive_partitioning = false))
+SELECT count(*) - count(DISTINCT customer_id) AS twice,
+  count(*) FILTER (customer_id IS NULL OR churned IS NULL OR matured_on IS NULL) AS incomplete,
+  count(*) FILTER (business_date IS DISTINCT FROM getvariable('cohort')) AS bad_date,
+  count(*) FILTER (matured_on < getvariable('last_day')) AS too_early,
+  count(*) FILTER (churned_on IS NOT NULL AND (churned AND churned_on <= getvariable('last_day')) IS NOT TRUE)
+    AS bad_end,
+  count(*) FILTER (customer_id NOT IN (SELECT customer_id FROM scores)) AS not_scored
+FROM outcomes
 """

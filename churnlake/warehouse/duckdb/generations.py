@@ -9,7 +9,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from churnlake.warehouse.records import Load, as_json, as_load
 LINK = "warehouse.duckdb"
 GENERATIONS = "generations"
 
-VIEWS_OF_FILES = {"scores_latest": SCORES, "scores_history": SCORES, "not_scored": NOT_SCORED}
+VIEWS_OF_FILES = ("scores_latest", "scores_history", "not_scored", "outcomes")
 
 STORAGE_VERSION = "v1.2.0"
 """Older DuckDB clients can open the file too."""
@@ -38,18 +38,24 @@ LAYOUT = hashlib.sha256(f"1 {WAREHOUSE!r}".encode()).hexdigest()
 class State:
     """All that a generation shows, as one transaction saw it. `newest` and `loads` are of current publications.
 
-    `documents` are rows as JSON lists by table, several for one: they are many, and DuckDB reads them faster.
+    `outcomes` are pairs: a load, and the cohort of which it tells. Only what both are current of is shown: a cohort
+    that was published anew or withdrawn has no outcomes until a later night tells them. `documents` are rows as JSON
+    lists by table, several for one: they are many, and DuckDB reads them faster.
     """
 
     contracts: tuple[str, ...]
     loads: tuple[Load, ...]
+    outcomes: tuple[tuple[Load, Load], ...]
     documents: Mapping[str, Sequence[str]]
 
     def files(self, root: Path, view: str, contract: str | None) -> list[Path]:
         """The files behind a view, for all contracts or one."""
+        if view == "outcomes":
+            told = [(load, cohort) for load, cohort in self.outcomes if contract in (None, load.contract)]
+            return [root / load.outcomes_of(cohort.business_date) for load, cohort in told]
         loads = self.newest() if view == "scores_latest" else self.loads
         wanted = [load for load in loads if contract in (None, load.contract)]
-        return [root / load.folder / VIEWS_OF_FILES[view] for load in wanted]
+        return [root / load.folder / (NOT_SCORED if view == "not_scored" else SCORES) for load in wanted]
 
     def newest(self) -> tuple[Load, ...]:
         """The load of each contract's newest published date."""
@@ -115,7 +121,7 @@ def _state(connection: sqlite3.Connection) -> State:
     # The lake keeps what a withdrawn night took in, so its deliveries stay accounted for.
     taken = tuple(as_load(row) for row in connection.execute(_TAKEN_IN_SQL))
     known = connection.execute("SELECT DISTINCT contract FROM current ORDER BY contract")
-    state = State(tuple(row["contract"] for row in known), loads, {})
+    state = State(tuple(row["contract"] for row in known), loads, _outcomes(connection, loads), {})
     features = map(json.loads, _documents(connection, "data_dictionary", state.newest()))
     documents: dict[str, Sequence[str]] = {
         "publications": [as_json([dict(row) for row in connection.execute(_PUBLICATIONS_SQL)])],
@@ -130,7 +136,14 @@ def _state(connection: sqlite3.Connection) -> State:
             *(as_json([row for row in rows if row["contract"] is not None]) for rows in features),
         ],
     }
-    return State(state.contracts, loads, documents)
+    return replace(state, documents=documents)
+
+
+def _outcomes(connection: sqlite3.Connection, loads: Sequence[Load]) -> tuple[tuple[Load, Load], ...]:
+    current = {load.load_id: load for load in loads}
+    told = connection.execute("SELECT load_id, cohort_load_id FROM outcome ORDER BY cohort_load_id, load_id")
+    pairs = [(row["load_id"], row["cohort_load_id"]) for row in told]
+    return tuple((current[load], current[cohort]) for load, cohort in pairs if {load, cohort} <= current.keys())
 
 
 def _documents(connection: sqlite3.Connection, table: str, loads: Sequence[Load]) -> list[str]:

@@ -11,8 +11,9 @@ import duckdb
 
 from churnlake.errors import DataRefusedError, UsageError
 from churnlake.tables import WAREHOUSE
-from churnlake.warehouse.duckdb.audit import Audit, audit
+from churnlake.warehouse.duckdb.audit import Audit, audit, audit_outcomes
 from churnlake.warehouse.duckdb.connection import building, exact_paths, set_variables, sync
+from churnlake.warehouse.outcomes import MaturedCohort
 from churnlake.warehouse.publications import Publications
 from churnlake.warehouse.records import Load, LoadFacts, Row
 
@@ -29,7 +30,8 @@ class LoadRequest:
 
     `bands`: name -> cumulative share of the ranked list, growing. `wording`: feature -> (phrase with {value}, decimals
     by which values are scaled). `score_files`, `population_files`: absolute paths of parquet files. `documents`: table
-    name -> rows by column name; contract, business_date and run_id are filled in where left out.
+    name -> rows by column name; contract, business_date and run_id are filled in where left out. `cohorts`: earlier
+    dates whose outcomes are told with these scores.
     """
 
     contract: str
@@ -48,6 +50,7 @@ class LoadRequest:
     score_files: Sequence[Path]
     population_files: Sequence[Path]
     documents: Mapping[str, Sequence[Row]]
+    cohorts: Sequence[MaturedCohort] = ()
 
     @property
     def facts(self) -> LoadFacts:
@@ -65,7 +68,8 @@ def build_load(
         UnavailableError: The disk is full or cannot be used.
     """
     documents = _complete_documents(request)
-    load = publications.begin_load(request.facts, documents, epoch=epoch, now=now)
+    cohorts = [cohort.load_id for cohort in request.cohorts]
+    load = publications.begin_load(request.facts, documents, epoch=epoch, now=now, cohorts=cohorts)
     folder = publications.root / load.folder
     try:
         folder.mkdir(parents=True)
@@ -87,17 +91,30 @@ def _write_and_audit(
         _prepare(connection, publications, request, load)
         _write(connection, _SCORES_SQL, folder / SCORES)
         _write(connection, _NOT_SCORED_SQL, folder / NOT_SCORED)
+        odd = [fault for cohort in request.cohorts for fault in _write_outcomes(connection, publications, load, cohort)]
         sync(folder)
         _sync_parents(folder, publications.root)
         verdict = audit(connection, request.run_id, folder / SCORES, folder / NOT_SCORED)
     shutil.rmtree(spill, ignore_errors=True)  # DuckDB makes it only when it needs it
-    if verdict.faults:
+    if verdict.faults or odd:
         raise DataRefusedError(
             f"{request.contract} {request.business_date}: load {load.load_id} failed its audit: "
-            + "; ".join(verdict.faults),
+            + "; ".join([*verdict.faults, *odd]),
             next_step="nothing was published, the last scores stay; correct what is named and run the date again",
         )
     return verdict
+
+
+def _write_outcomes(
+    connection: duckdb.DuckDBPyConnection, publications: Publications, load: Load, cohort: MaturedCohort
+) -> list[str]:
+    """Writes the outcomes of a cohort, and returns what its audit found."""
+    scored = publications.load(cohort.load_id)
+    target = publications.root / load.outcomes_of(cohort.business_date)
+    variables = {"label_files": exact_paths(_existing(cohort.label_files)), "cohort": cohort.business_date}
+    set_variables(connection, variables)
+    _write(connection, _OUTCOMES_SQL, target)
+    return audit_outcomes(connection, scored, target, publications.root / scored.folder / SCORES)
 
 
 def _read_inputs(connection: duckdb.DuckDBPyConnection, request: LoadRequest) -> None:
@@ -290,5 +307,14 @@ SELECT getvariable('contract')::VARCHAR AS contract, customer_id::VARCHAR AS cus
   business_date::DATE AS business_date, CASE WHEN eligible::BOOLEAN THEN 'held' ELSE 'excluded' END AS status,
   reason::VARCHAR AS reason, getvariable('run_id')::VARCHAR AS run_id
 FROM population WHERE NOT eligible::BOOLEAN OR reason IS NOT NULL
+ORDER BY customer_id
+"""
+
+_OUTCOMES_SQL = """
+SELECT getvariable('contract')::VARCHAR AS contract, business_date::DATE AS business_date,
+  customer_id::VARCHAR AS customer_id, is_churned::BOOLEAN AS churned, churned_on::DATE AS churned_on,
+  matured_on::DATE AS matured_on
+FROM read_parquet(getvariable('label_files'), hive_partitioning = false)
+WHERE business_date = getvariable('cohort')
 ORDER BY customer_id
 """

@@ -13,6 +13,7 @@ from churnlake.errors import ModelRefusedError
 from churnlake.features import Family, Feature
 from churnlake.model.fit import FittedModel, fit
 from churnlake.model.gate import (
+    NO_RECENCY,
     Check,
     Finding,
     Gate,
@@ -24,6 +25,7 @@ from churnlake.model.gate import (
     held_out_auc,
     judge,
     permute_by_customer,
+    permuted_reach,
     run_check,
 )
 from churnlake.model.pipeline import build_candidates
@@ -234,6 +236,37 @@ def test_a_protocol_that_finds_permuted_labels_is_refused(
     assert broken.verdict is Verdict.REFUSE
 
 
+@pytest.mark.parametrize(
+    ("churned", "stayed", "allowed"),
+    [
+        (100, 2400, "between 0.412 and 0.588"),
+        (300, 2200, "between 0.44 and 0.56"),
+        (20, 2480, "between 0.35 and 0.65"),
+        (1, 0, "between 0.35 and 0.65"),
+    ],
+)
+def test_few_outcomes_widen_what_permuted_labels_may_show(churned: int, stayed: int, allowed: str) -> None:
+    """Three standard errors of an AUC without signal, never less than .06 nor so much that a leak of .78 passes."""
+    rows = pd.DataFrame({
+        "customer_id": [f"c{number}" for number in range(churned + stayed)],
+        "business_date": date(2024, 1, 1),
+        "is_churned": [1] * churned + [0] * stayed,
+    })  # fmt: skip
+
+    check = check_permuted(read_sample(rows, []), [], maturity_days=32, seed=0)
+
+    assert check.allowed == f"cross-validated AUC {allowed}"
+
+
+def test_a_customers_many_rows_are_no_more_evidence_than_one() -> None:
+    """The width goes by customers: ten cutoffs of the same people leave it as it is."""
+    customers = pd.DataFrame({"customer_id": [f"c{n}" for n in range(200)], "is_churned": [1] * 80 + [0] * 120})
+    once = customers.assign(business_date=date(2024, 1, 1))
+    often = pd.concat([customers.assign(business_date=date(2024, 1, 1) + timedelta(days=n)) for n in range(10)])
+
+    assert permuted_reach(read_sample(once, [])) == permuted_reach(read_sample(often, [])) > 0.1
+
+
 def test_permuted_labels_keep_a_customers_outcomes_together() -> None:
     """Each customer gets another's outcomes, in order, repeated where it has more rows."""
     days = [date(2024, 1, 1) + timedelta(days=day) for day in range(3)]
@@ -299,6 +332,7 @@ def test_a_catalogue_without_recency_is_held_against_the_base_rate_alone(
 
     assert "better than recency alone" not in {check.name for check in gate.checks}
     assert gate.check("better than the base rate").passed
+    assert gate.check("better than the base rate").allowed.endswith(f"above 0; {NO_RECENCY}")
     assert gate.verdict is Verdict.HOLD
 
 

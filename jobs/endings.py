@@ -1,0 +1,50 @@
+"""The day of a churn: when a customer who left did so, as far as the definition can tell."""
+
+from collections.abc import Mapping
+from datetime import date
+
+from pyspark.sql import DataFrame
+from pyspark.sql import functions as F
+
+from churnlake.contract.schema import Contract
+from jobs.content import KEYS, Tiles, required
+from jobs.lives import lives_at
+
+
+def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], churned: DataFrame) -> DataFrame:
+    """business_date, customer_id, churned_on: the first day without, of those churned of whom a day can be told.
+
+    `known_on` gives for each cutoff the date on which its labels became known; `churned` holds business_date and
+    customer_id of who left.
+
+    - inactivity: the day after the last one with net activity, which may lie before the cutoff; silence has no other.
+    - cancellation: the first day no longer subscribed.
+    - label: the data set says who left, not when: no rows.
+    """
+    match contract.churn.definition:
+        case "inactivity":
+            return _after_last_activity(required(tiles.daily_activity), contract, known_on, churned)
+        case "cancellation":
+            lives = lives_at(required(tiles.subscriptions), contract, known_on).join(churned, [*KEYS], "left_semi")
+            return lives.select(*KEYS, F.col("life_ended_on").alias("churned_on"))
+        case "label":
+            return churned.select(*KEYS, F.lit(None).cast("date").alias("churned_on")).limit(0)
+
+
+def _after_last_activity(
+    daily_activity: DataFrame, contract: Contract, known_on: Mapping[date, date], churned: DataFrame
+) -> DataFrame:
+    """Who was scored had been active within the look-back, so that no older day need be read."""
+    churn = contract.churn
+    spark = daily_activity.sparkSession
+    cutoffs = F.broadcast(spark.createDataFrame(list(known_on.items()), "business_date DATE, known_on DATE"))
+    first = F.date_sub("business_date", churn.lookback_days - 1)
+    inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days))
+    days = (
+        daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("known_on")))
+        .join(churned, [*KEYS], "left_semi")
+        .groupBy(*KEYS, "source", "event_date")
+        .agg(F.sum("activity").alias("activity"))
+        .filter("activity > 0")
+    )
+    return days.groupBy(*KEYS).agg(F.date_add(F.max("event_date"), 1).alias("churned_on"))
