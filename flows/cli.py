@@ -157,6 +157,27 @@ def models(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
 
 
 @app.command()
+def promote(
+    contract: ContractArgument,
+    to: Annotated[int, typer.Option("--to", metavar="N", help="the model version")],
+    reason: Annotated[str, typer.Option(metavar="TEXT", help="why, kept with the decision")],
+    *,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a version that the gate held or passed the champion: a person decides, with a reason."""
+    with verb(as_json=as_json) as (terminal, settings):
+        from flows.runners import killed_by_terminate
+        from flows.shift import carry_out
+        from flows.standing import show_promotion
+
+        shift = _open(contract, settings)
+        shift.plan_promotion(to, reason)
+        with killed_by_terminate():
+            carry_out(shift)
+        show_promotion(terminal, shift)
+
+
+@app.command()
 def check(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
     """Contract, expectation suites and files, without running anything: every problem with what to do."""
     with verb(as_json=as_json) as (terminal, settings):

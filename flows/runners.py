@@ -33,13 +33,14 @@ POLL_SECONDS = 0.3
 RESUME_PAUSES = (2.0, 10.0)
 """Seconds before a job that met a fault that can pass (exit 6) is started again: at most twice."""
 
-Kind = Literal["history", "training", "night", "backfill", "release", "explain", "trial"]
+Kind = Literal["history", "training", "night", "backfill", "release", "promotion", "explain", "trial"]
 STAGES: dict[Kind, tuple[str, ...]] = {
     "history": ("ingest",),
     "training": ("rows", "fit", "gate", "register"),
     "night": ("ingest", "features", "score", "publish"),
     "backfill": ("ingest", "features", "score"),
     "release": ("release",),
+    "promotion": (),
 }
 """The stages of one business date by kind of application, in order. Both ways of running follow this list.
 
@@ -49,6 +50,7 @@ Command = Sequence[str]
 NIGHT: Command = (sys.executable, "-m", "jobs.night")
 TRAINING: Command = (sys.executable, "-m", "jobs.training")
 RELEASE: Command = (sys.executable, "-m", "jobs.release")
+PROMOTION: Command = (sys.executable, "-m", "jobs.promotion")
 EXPLAIN: Command = (sys.executable, "-m", "jobs.explain")
 TRIAL: Command = (sys.executable, "-m", "jobs.trial")
 COMMANDS: dict[Kind, Command] = {
@@ -57,6 +59,7 @@ COMMANDS: dict[Kind, Command] = {
     "night": NIGHT,
     "backfill": NIGHT,
     "release": RELEASE,
+    "promotion": PROMOTION,
     "explain": EXPLAIN,
     "trial": TRIAL,
 }
@@ -72,7 +75,7 @@ class Application:
     """One job process to be started: which work, on which contract, for which business dates, oldest first.
 
     `is_due` says that nobody named the dates: then the job works them out again by itself and may wait for a file.
-    A release, and what only looks, has no dates of its own but `options` that say what it is about.
+    A release, a promotion, and what only looks, has no dates of its own but `options` that say what it is about.
     """
 
     kind: Kind
@@ -92,7 +95,7 @@ class Application:
         if self.kind == "night":
             dates = [] if self.is_due else [part for day in self.dates for part in ("--date", f"{day}")]
             return head + dates + (["--restate", "--reason", self.reason or ""] if self.restate else [])
-        if self.kind in ("release", "explain", "trial"):
+        if self.kind in ("release", "promotion", "explain", "trial"):
             return [*head, *self.options]
         option = {"history": "--history-through", "training": "--as-of", "backfill": "--backfill-to"}[self.kind]
         return [*head, option, f"{self.dates[-1]}"]

@@ -116,6 +116,18 @@ class Shift:
         self._add("release", ())
         self.agenda = (*self.agenda[:-1], replace(self.agenda[-1], options=options))
 
+    def plan_promotion(self, version: int, reason: str) -> None:
+        """Puts a model version's becoming champion on the agenda.
+
+        Raises:
+            UsageError: No reason is given.
+        """
+        if not reason.strip():
+            raise UsageError("a promotion needs a reason; it is kept with it", next_step="--reason TEXT")
+        self._add("promotion", ())
+        # Joined by =: a reason that begins with a dash is no option of its own.
+        self.agenda = (*self.agenda[:-1], replace(self.agenda[-1], options=(f"--to={version}", f"--reason={reason}")))
+
     def start_ahead(self) -> None:
         """Starts the first application now, so that Spark comes up while something else does."""
         if self.agenda:

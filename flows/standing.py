@@ -1,5 +1,6 @@
 """Where a contract stands: its dates, its models, its machine. What `status`, `models` and `doctor` show."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import date, time, timedelta
 from pathlib import Path
@@ -7,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from churnlake.due import newest_date, what_is_due
 from churnlake.errors import UsageError
-from churnlake.ledger import Run
+from churnlake.ledger import Promotion, Run
 from churnlake.settings import Settings
 from flows.console import Terminal, in_words
 from flows.doctor import examine
@@ -135,7 +136,9 @@ def rewrite_page(shift: Shift, business_date: date | None) -> Path:
 def show_models(terminal: Terminal, shift: Shift) -> None:
     """Every version with its quality out of time, its gate, and why it was promoted, held or refused."""
     models = shift.ledger.models(shift.contract.name)
-    terminal.document({"contract": shift.contract.name, "models": [asdict(model) for model in models], "exit_code": 0})
+    promotions = shift.ledger.promotions(shift.contract.name)
+    document = {"models": [asdict(model) for model in models], "promotions": [asdict(one) for one in promotions]}
+    terminal.document({"contract": shift.contract.name, **document, "exit_code": 0})
     if not models:
         terminal.say(f"{shift.contract.name}: no model yet\n  next: `churnlake train {shift.contract.path}`")
     columns = (
@@ -148,6 +151,7 @@ def show_models(terminal: Terminal, shift: Shift) -> None:
         "lift, top decile",
         "gate",
         "why",
+        "promoted",
     )
     rows = [
         (
@@ -160,11 +164,27 @@ def show_models(terminal: Terminal, shift: Shift) -> None:
             model.metrics["lift_top_decile"],
             f"{sum(bool(check['passed']) for check in model.gate)} of {len(model.gate)}",
             model.reason,
+            _promoted(model.version, promotions),
         )
         for model in models
     ]
     if rows:
         terminal.table(columns, rows)
+
+
+def _promoted(version: int, promotions: Sequence[Promotion]) -> str:
+    """The last time a version became champion: by whom, when and why; empty when it never did."""
+    newest = next((one for one in reversed(promotions) if one.version == version), None)
+    return "" if newest is None else f"by {newest.actor} on {newest.promoted_at:%Y-%m-%d}: {newest.reason}"
+
+
+def show_promotion(terminal: Terminal, shift: Shift) -> None:
+    """What the promotion said, and the champion now."""
+    champion = shift.ledger.champion(shift.contract.name)
+    version = None if champion is None else champion.version
+    terminal.document({"contract": shift.contract.name, "champion": version, "said": shift.said, "exit_code": 0})
+    for line in shift.said:
+        terminal.say(line)
 
 
 def show_findings(terminal: Terminal, settings: Settings) -> int:

@@ -11,7 +11,7 @@ from churnlake.contract.schema import Contract
 from churnlake.definition import definition_rows
 from churnlake.features import Feature, build_catalogue
 from churnlake.intake import delivery_rows, measurement_rows, reason_rows, taken_in
-from churnlake.ledger import CheckResult, Delivery, ModelRecord, Run
+from churnlake.ledger import CheckResult, Delivery, Ledger, ModelRecord, Promotion, Run
 from churnlake.model.registry import Champion
 from churnlake.warehouse.duckdb import LoadRequest, build_load, materialise
 from churnlake.warehouse.outcomes import MaturedCohort
@@ -114,7 +114,7 @@ def _documents(
         "deliveries": list(delivery_rows(taken)),
         "quarantine_reasons": list(reason_rows(taken)),
         "definition": definition_rows(app.contract),
-        "models": [_model_row(model, champion) for model in app.ledger.models(app.contract.name)],
+        "models": _model_rows(app.ledger, app.contract.name, champion),
         "data_dictionary": _feature_rows(app.contract, catalogue),
     }
 
@@ -188,7 +188,12 @@ _METRICS = {
 }
 
 
-def _model_row(model: ModelRecord, champion: Champion) -> dict[str, Any]:
+def _model_rows(ledger: Ledger, contract: str, champion: Champion) -> list[dict[str, Any]]:
+    promotions = {one.version: one for one in ledger.promotions(contract)}
+    return [_model_row(model, champion, promotions.get(model.version)) for model in ledger.models(contract)]
+
+
+def _model_row(model: ModelRecord, champion: Champion, promotion: Promotion | None) -> dict[str, Any]:
     return {column: model.metrics[metric] for column, metric in _METRICS.items()} | {
         "model_version": model.version,
         "state": model.state,
@@ -199,6 +204,8 @@ def _model_row(model: ModelRecord, champion: Champion) -> dict[str, Any]:
         "reason": model.reason,
         "created_at": model.created_at,
         "promoted_at": model.promoted_at,
+        "promoted_by": None if promotion is None else promotion.actor,
+        "promoted_because": None if promotion is None else promotion.reason,
     }
 
 

@@ -205,12 +205,16 @@ def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel
     )
     stage.counts.update(version=registered.version, verdict=gate.verdict.value)
     if gate.verdict is not Verdict.PROMOTE:
+        looks, decides = f"look at `churnlake models {contract.path}`", f"--to {registered.version} --reason TEXT"
         raise ModelRefusedError(
-            f"{contract.name} version {registered.version}: {gate.reason}",
-            next_step=f"look at `churnlake models {contract.path}`",
+            f"{contract.name} version {registered.version} is {states[gate.verdict]}: {gate.reason}",
+            next_step=f"{looks}; if it may score all the same: `churnlake promote {contract.path} {decides}`"
+            if gate.verdict is Verdict.HOLD
+            else looks,
         )
-    promote(settings.mlflow_url, contract.name, registered.version, gate.reason)
-    app.ledger.set_champion(contract.name, registered.version, now=clock(), reason=gate.reason)
+    by = {"actor": app.actor, "reason": gate.reason}
+    promote(settings.mlflow_url, contract.name, registered.version, **by)
+    app.ledger.set_champion(contract.name, registered.version, now=clock(), **by)
 
 
 def _metrics(fitted: "FittedModel") -> dict[str, Any]:

@@ -12,7 +12,7 @@ from churnlake.ledger.deliveries import (
 )
 from churnlake.ledger.lane import Lane
 from churnlake.ledger.ledger import Ledger
-from churnlake.ledger.models import ModelRecord
+from churnlake.ledger.models import ModelRecord, Promotion
 from churnlake.ledger.runs import Attempt, Run, Stage
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "Ledger",
     "Measurement",
     "ModelRecord",
+    "Promotion",
     "Run",
     "Skipped",
     "Stage",

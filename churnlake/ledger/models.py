@@ -1,6 +1,6 @@
 """Models as the ledger knows them: every version that was judged, and which one is champion."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from churnlake.ledger.database import Database
 ModelState = Literal["registered", "refused", "held"]
 
 MODEL = schema.model.c
+PROMOTION = schema.promotion.c
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,18 @@ class ModelRecord:
     run_id: str
     created_at: datetime
     promoted_at: datetime | None
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """One time that a version became champion: in the place of which one, by whom and why."""
+
+    contract: str
+    version: int
+    previous_version: int | None
+    actor: str
+    reason: str
+    promoted_at: datetime
 
 
 class Models(Database):
@@ -81,8 +94,8 @@ class Models(Database):
                     next_step="train again; a version never changes",
                 )
 
-    def set_champion(self, contract: str, version: int, *, now: datetime, reason: str | None = None) -> None:
-        """Make one version the champion, in the place of any other.
+    def set_champion(self, contract: str, version: int, *, actor: str, reason: str, now: datetime) -> None:
+        """Make one version the champion, in the place of any other, and keep who did so and why.
 
         Raises:
             ModelRefusedError: The version is unknown or the gate refused it.
@@ -96,9 +109,19 @@ class Models(Database):
                     next_step=f"`churnlake models {contract}`",
                 )
             everyone, chosen = MODEL.contract == contract, MODEL.version == version
+            before = connection.execute(sa.select(MODEL.version).where(everyone, MODEL.is_champion)).scalar()
             connection.execute(sa.update(schema.model).where(everyone).values(is_champion=False))
-            promoted = {"is_champion": True, "promoted_at": now} | ({} if reason is None else {"reason": reason})
+            promoted = {"is_champion": True, "promoted_at": now}
             connection.execute(sa.update(schema.model).where(everyone & chosen).values(promoted))
+            kept = Promotion(contract, version, before, actor, reason, now)
+            connection.execute(sa.insert(schema.promotion).values(asdict(kept)))
+
+    def promotions(self, contract: str) -> list[Promotion]:
+        """Every promotion of a contract, oldest first."""
+        query = sa.select(schema.promotion).where(PROMOTION.contract == contract).order_by(PROMOTION.number)
+        with self._reading() as connection:
+            rows = connection.execute(query).mappings()
+            return [Promotion(**{name: value for name, value in row.items() if name != "number"}) for row in rows]
 
     def champion(self, contract: str) -> ModelRecord | None:
         """The champion of a contract, None when it has none."""

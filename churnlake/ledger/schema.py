@@ -165,6 +165,18 @@ model = sa.Table(
     sa.Index("one_champion", "contract", unique=True, sqlite_where=sa.text("is_champion")),
 )
 
+promotion = sa.Table(
+    "promotion",
+    metadata,
+    sa.Column("number", sa.Integer, primary_key=True),
+    _text("contract"),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("previous_version", sa.Integer),
+    _text("actor"),
+    _text("reason"),
+    _moment("promoted_at"),
+)
+
 skipped = sa.Table(
     "skipped",
     metadata,

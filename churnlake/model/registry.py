@@ -41,6 +41,7 @@ DIGEST_TAG = "churnlake.digest"
 MANIFEST_TAG = "churnlake.manifest"
 VERDICT_TAG = "churnlake.verdict"
 REASON_TAG = "churnlake.promoted_because"
+ACTOR_TAG = "churnlake.promoted_by"
 
 SKOPS_FILE = "model.skops"
 
@@ -116,8 +117,8 @@ def register(tracking_url: str, artifacts: Path, trained: "TrainedModel", proven
     return registered
 
 
-def promote(tracking_url: str, contract: str, version: int, reason: str) -> None:
-    """Make this version the contract's champion.
+def promote(tracking_url: str, contract: str, version: int, *, actor: str, reason: str) -> None:
+    """Make this version the contract's champion, and note with it who did so and why.
 
     Raises:
         ModelRefusedError: There is no such version, its files differ from those registered, or the gate refused it.
@@ -132,6 +133,7 @@ def promote(tracking_url: str, contract: str, version: int, reason: str) -> None
             next_step="train another model",
         )
     client.set_model_version_tag(contract, str(version), REASON_TAG, reason)
+    client.set_model_version_tag(contract, str(version), ACTOR_TAG, actor)
     client.set_registered_model_alias(contract, CHAMPION, str(version))
 
 
@@ -143,7 +145,20 @@ def resolve_champion(tracking_url: str, contract: str) -> Champion:
     """
     _require_database(tracking_url, contract)
     client = _client(tracking_url)
-    found = _champion_version(client, contract)
+    return _read_model(client, _champion_version(client, contract))
+
+
+def resolve_version(tracking_url: str, contract: str, version: int) -> Champion:
+    """What this version would score with as champion; its verdict is not looked at.
+
+    Raises:
+        ModelRefusedError: There is no such version, or its files are not exactly those that were registered.
+    """
+    client = _client(tracking_url)
+    return _read_model(client, _version(client, contract, version))
+
+
+def _read_model(client: "MlflowClient", found: "ModelVersion") -> Champion:
     files = _verified_files(client, found)
     provenance = json.loads(files["provenance.json"])
     catalogue = json.loads(files["catalogue.json"])

@@ -63,7 +63,7 @@ def give_champion(shift: Shift) -> None:
         metrics={}, gate=[], run_id=run.run_id, now=NOW,
     )  # fmt: skip
     ledger.finish_run(run.run_id, run.attempt, "done", exit_code=0, now=NOW)
-    ledger.set_champion(name, 1, now=NOW)
+    ledger.set_champion(name, 1, actor="tester", reason="the test says so", now=NOW)
 
 
 @pytest.fixture

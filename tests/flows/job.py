@@ -189,7 +189,7 @@ def perform(settings: Settings, contract: Contract, ledger: Ledger, run: Run, st
             run_id=run.run_id,
             now=clock(),
         )
-        ledger.set_champion(contract.name, 1, now=clock(), reason="the test says so")
+        ledger.set_champion(contract.name, 1, actor="tester", reason="the test says so", now=clock())
     if stage == "publish":
         publish(settings, contract, run)
 

@@ -297,17 +297,35 @@ def test_one_champion_at_a_time(ledger: Ledger) -> None:
             contract="shop", version=version, digest=f"d{version}", state=state, run_id=run.run_id, **judged
         )
     assert ledger.champion("shop") is None
-    ledger.set_champion("shop", 1, now=NOW)
-    ledger.set_champion("shop", 2, now=NOW, reason="a person decided")
+    ledger.set_champion("shop", 1, actor="gate", reason="all checks passed", now=NOW)
+    ledger.set_champion("shop", 2, actor="ann", reason="a person decided", now=NOW)
     for version in (3, 4):
         with pytest.raises(ModelRefusedError):
-            ledger.set_champion("shop", version, now=NOW)
+            ledger.set_champion("shop", version, actor="ann", reason="", now=NOW)
     with pytest.raises(ModelRefusedError, match="recorded with digest d1; got other"):
         ledger.record_model(contract="shop", version=1, digest="other", state="registered", run_id=run.run_id, **judged)
     champion = ledger.champion("shop")
     assert champion is not None
-    assert (champion.version, champion.reason, champion.metrics) == (2, "a person decided", {"auc": 0.7})
+    assert (champion.version, champion.reason, champion.metrics) == (2, None, {"auc": 0.7})
     assert [model.is_champion for model in ledger.models("shop")] == [False, True, False]
+
+
+def test_every_promotion_is_kept_with_who_and_why(ledger: Ledger) -> None:
+    """A version that becomes champion again has both promotions on record, each with the one before it."""
+    run = start(ledger, kind="training")
+    for version in (1, 2):
+        ledger.record_model(
+            contract="shop", version=version, digest=f"d{version}", state="held", run_id=run.run_id, metrics={},
+            gate=[], trained_through=DAY, label_data_through=DAY, now=NOW,
+        )  # fmt: skip
+    for place, version in enumerate((1, 2, 1)):
+        ledger.set_champion("shop", version, actor="ann", reason=f"why {place}", now=NOW + timedelta(hours=place))
+    kept = ledger.promotions("shop")
+    assert [(one.version, one.previous_version, one.actor, one.reason) for one in kept] == [
+        (1, None, "ann", "why 0"), (2, 1, "ann", "why 1"), (1, 2, "ann", "why 2"),
+    ]  # fmt: skip
+    assert [one.promoted_at for one in kept] == [NOW + timedelta(hours=place) for place in range(3)]
+    assert ledger.promotions("another") == []
 
 
 def test_contracts_and_skipped_dates_are_remembered_once(ledger: Ledger) -> None:

@@ -70,7 +70,7 @@ def shelf(home: Path, numbers: count, trained: TrainedModel) -> Shelf:
     """A fresh contract name per test: migrating a new database each time would take seconds."""
     url, artifacts, contract = f"sqlite:///{home / 'mlflow.sqlite'}", home / "artifacts", f"shop{next(numbers)}"
     registered = register(url, artifacts, trained, _provenance(contract))
-    promote(url, contract, registered.version, "policy")
+    promote(url, contract, registered.version, actor="ann", reason="policy")
     return Shelf(url, artifacts, contract, registered)
 
 
@@ -160,7 +160,7 @@ def test_p11_a_changed_added_or_missing_file_is_refused_and_nothing_executes(
     with pytest.raises(ModelRefusedError, match=f"differs from what was registered in {path}") as refusal:
         resolve_champion(shelf.url, shelf.contract)
     with pytest.raises(ModelRefusedError, match="differs from what was registered"):
-        promote(shelf.url, shelf.contract, 1, "again")
+        promote(shelf.url, shelf.contract, 1, actor="ann", reason="again")
 
     assert refusal.value.exit_code == 4
     assert not marker.exists()
@@ -211,7 +211,7 @@ def test_a_later_version_scores_only_once_it_is_promoted(shelf: Shelf, trained: 
     second = register(shelf.url, shelf.artifacts, trained, _provenance(shelf.contract))
     before = resolve_champion(shelf.url, shelf.contract).version
 
-    promote(shelf.url, shelf.contract, second.version, "better calibrated")
+    promote(shelf.url, shelf.contract, second.version, actor="ann", reason="better calibrated")
 
     assert (before, second.version, resolve_champion(shelf.url, shelf.contract).version) == (1, 2, 2)
     assert shelf.client.get_model_version(shelf.contract, "2").tags["churnlake.promoted_because"] == "better calibrated"
@@ -226,9 +226,9 @@ def test_a_refused_model_is_registered_for_the_record_but_cannot_be_promoted(
     version = register(shelf.url, shelf.artifacts, refused, _provenance(shelf.contract)).version
 
     with pytest.raises(ModelRefusedError, match=r"version 2 of .* was refused by the gate: training size"):
-        promote(shelf.url, shelf.contract, version, "please")
+        promote(shelf.url, shelf.contract, version, actor="ann", reason="please")
     with pytest.raises(ModelRefusedError, match="has no model version 99"):
-        promote(shelf.url, shelf.contract, 99, "please")
+        promote(shelf.url, shelf.contract, 99, actor="ann", reason="please")
     assert resolve_champion(shelf.url, shelf.contract).version == 1
 
 
@@ -277,7 +277,7 @@ def test_p22_a_model_with_categories_comes_back_whole(
     model = request.getfixturevalue(name)
     url, contract = f"sqlite:///{home / 'mlflow.sqlite'}", f"shop{next(numbers)}"
     version = register(url, home / "artifacts", model, _provenance(contract)).version
-    promote(url, contract, version, "a person said so")
+    promote(url, contract, version, actor="ann", reason="a person said so")
     fitted = model.fitted
     rows = fitted.split.test.frame(fitted.candidate.features).head(200)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
