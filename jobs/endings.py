@@ -19,7 +19,7 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
 
     - inactivity: the day after the last one with net activity, which may lie before the cutoff; silence has no other.
     - cancellation: the first day no longer subscribed.
-    - label: the data set says who left, not when: no rows.
+    - otherwise the data say who left, not when: no rows.
     """
     match contract.churn.definition:
         case "inactivity":
@@ -27,7 +27,7 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, known_on).join(churned, [*KEYS], "left_semi")
             return lives.select(*KEYS, F.col("life_ended_on").alias("churned_on"))
-        case "label":
+        case _:
             return churned.select(*KEYS, F.lit(None).cast("date").alias("churned_on")).limit(0)
 
 

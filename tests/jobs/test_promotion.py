@@ -142,7 +142,7 @@ def test_what_may_not_be_promoted_says_why(shelf: Shelf) -> None:
     with pytest.raises(ModelRefusedError) as refused:
         shelf.promote(REFUSED)
     assert str(refused.value).startswith(
-        "shop version 3 was refused by the gate and cannot be promoted: permuted labels: seen (allowed: allowed)\n  next: "
+        "shop version 3 was refused by the gate and cannot be promoted: permuted labels: seen (allowed: allowed)\n"
     )
     with pytest.raises(UsageError, match=r"it has 1 \(held\), 2 \(champion\), 3 \(refused\)"):
         shelf.promote(9)
