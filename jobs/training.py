@@ -19,6 +19,7 @@ from churnlake.features import build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
+from jobs.canary import ask_canary
 from jobs.content import KEYS
 from jobs.features import features_at
 from jobs.labels import labels_at
@@ -68,7 +69,7 @@ def _train(app: Application, run: Run) -> None:
     with app.stage(run, "rows") as stage:
         settled = settled_slots(app.contract, app.ledger.deliveries(app.contract.name), run.business_date)
         schedule = training_cutoffs(app.contract, settled, run.business_date)
-        rows = _read_rows(app, stage, schedule, settled)
+        rows = _read_rows(app, run, stage, schedule, settled)
     from threadpoolctl import threadpool_limits
 
     from churnlake.model.fit import fit
@@ -146,8 +147,14 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     return schedule
 
 
-def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: dict[date, date]) -> "pd.DataFrame":
-    """customer_id, business_date, is_churned and features of every eligible customer at every cutoff."""
+def _read_rows(
+    app: Application, run: Run, stage: OpenStage, schedule: Schedule, settled: dict[date, date]
+) -> "pd.DataFrame":
+    """customer_id, business_date, is_churned and features of every eligible customer at every cutoff.
+
+    Raises:
+        ModelRefusedError: The labels cannot be right; no feature was built.
+    """
     contract, lake = app.contract, app.lake
     cutoffs = [*schedule.train, *schedule.test]
     versions = tile_versions(lake)
@@ -160,8 +167,10 @@ def _read_rows(app: Application, stage: OpenStage, schedule: Schedule, settled: 
     learnt_from = population.filter(_in_sample(share)) if share < 1 else population
     if share < 1 and not contract.features.peer_group:  # a place among peers is one among all of them
         tiles, population = tiles.of(_in_sample(share)), learnt_from
+    labels = labels_at(tiles, contract, matured, learnt_from).persist()
+    stage.say(f"looking at the labels of {found:,} customer-months")
+    ask_canary(app, run, stage, tiles, learnt_from, labels)
     stage.say(f"building features of {found:,} customer-months")
-    labels = labels_at(tiles, contract, matured, learnt_from)
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
     stage.counts.update(
