@@ -103,7 +103,9 @@ def train(
         day = as_of.date() if as_of else shift.newest_date()
         shift.plan_training(day)
         _work(shift, terminal, "training", {"as_of": day}, direct=direct)
-        terminal.document(shift_document(shift))
+        terminal.document(shift_document(shift) | {"said": shift.said})
+        for line in shift.said:
+            terminal.say(line)
         show_model(terminal, shift.ledger.champion(shift.contract.name))
 
 

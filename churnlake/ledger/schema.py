@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0003"
+REVISION = "0004"
 """The newest migration. A ledger at this revision is opened without loading Alembic, which costs 0.3 s."""
 
 

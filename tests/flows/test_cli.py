@@ -55,9 +55,20 @@ def verbs() -> dict[str, Any]:
 
 def test_every_verb_is_there_takes_json_and_says_what_it_does() -> None:
     """The list is the design's; a verb without --json cannot be scripted."""
-    assert {"run", "backfill", "train", "models", "check", "status", "sql", "export", "report", "doctor", "up"} <= set(
-        verbs()
-    )
+    assert {
+        "run",
+        "backfill",
+        "train",
+        "models",
+        "promote",
+        "check",
+        "status",
+        "sql",
+        "export",
+        "report",
+        "doctor",
+        "up",
+    } <= set(verbs())
     assert {"quarantine list", "quarantine show", "quarantine release"} <= set(verbs())
     for name, command in verbs().items():
         options = {option for parameter in command.params for option in parameter.opts}
@@ -210,6 +221,8 @@ def test_models_lists_versions_with_quality_and_gate(
     code, out, _ = churnlake("models", str(contract_path))
     assert code == 0
     assert out.splitlines()[1].split()[:4] == ["1", "champion", "2011-11-27", "0.770"]
+    assert "by tester on " in out
+    assert ": the test says so" in out
 
 
 @pytest.mark.parametrize(

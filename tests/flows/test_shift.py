@@ -11,6 +11,7 @@ from churnlake.errors import DataRefusedError, UsageError
 from churnlake.ledger import Run, Stage
 from churnlake.report import data_address
 from churnlake.settings import Settings
+from flows.runners import STAGES
 from flows.shift import Request, Shift, carry_out, read_clock
 from flows.tally import night_tally, stage_lines, verdict
 
@@ -31,6 +32,17 @@ def test_with_no_model_history_and_training_of_the_day_before_come_first(open_sh
     shift.plan_nights(Request(shift.contract.path, FIRST))
     before = date(2011, 11, 27)
     assert agenda(shift) == [("history", (before,)), ("training", (before,)), ("night", (FIRST,))]
+
+
+def test_a_promotion_is_a_job_of_its_own_and_needs_a_reason(open_shift: OpenShift) -> None:
+    """It has no dates and no stages; a reason that begins with a dash is still one."""
+    shift = open_shift()
+    with pytest.raises(UsageError, match="a promotion needs a reason"):
+        shift.plan_promotion(2, "  ")
+    shift.plan_promotion(2, "-1 % is fine")
+    assert agenda(shift) == [("promotion", ())]
+    assert shift.agenda[0].arguments[-2:] == ["--to=2", "--reason=-1 % is fine"]
+    assert STAGES["promotion"] == ()
 
 
 def test_p18_missed_nights_are_caught_up_in_order_in_one_application(open_shift: OpenShift, planned: OpenShift) -> None:
