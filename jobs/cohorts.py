@@ -90,7 +90,7 @@ def _write(lake: Lake, contract: Contract, due: DueCohorts, run_id: str) -> int:
     rows = label_rows(tiles, contract, due, _scored(lake, loads), run_id)
     days = [load.business_date for load in loads]
     within: Slice = {"cohort_month": sorted({f"{day:%Y-%m}" for day in days}), "business_date": days}
-    return lake.replace("labels", rows.coalesce(1), within, run_id).version
+    return lake.replace("labels", rows, within, run_id).version
 
 
 def _scored(lake: Lake, loads: Sequence[Load]) -> DataFrame:
