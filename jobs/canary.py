@@ -34,7 +34,7 @@ def ask_canary(  # noqa: PLR0913, PLR0917 - a training's run, and what it is abo
     """
     contract = app.contract
     counted = count_labels(app.lake, contract, tiles, population, labels)
-    findings = judge_labels(counted, _last_training(app.ledger, contract, run))
+    findings = judge_labels(counted, last_training(app.ledger, contract, run))
     app.ledger.record_checks(run.run_id, [_as_check(one) for one in findings])
     faults, warnings = (
         [one for one in findings if not one.passed and one.severity == kind] for kind in ("critical", "warning")
@@ -172,13 +172,14 @@ def _rows_of(one: Comparison, lake: Lake, contract: Contract) -> int:
     return 0 if values is None else values.filter(F.col("value") == one.value).count()
 
 
-def _last_training(ledger: Ledger, contract: Contract, run: Run) -> Earlier | None:
-    """The labels of the newest training before this one whose canary let it pass."""
-    before = [one for one in ledger.runs(contract.name) if one.kind == "training" and one.run_id != run.run_id]
-    for one in reversed(before):
+def last_training(ledger: Ledger, contract: Contract, run: Run) -> Earlier | None:
+    """The labels of the newest training of the same version before this one whose canary let it pass."""
+    trainings = [one for one in ledger.runs(contract.name) if one.kind == "training"]
+    for one in reversed([one for one in trainings if one.started_at < run.started_at]):
         counts = next((stage.counts for stage in ledger.stages(one.run_id) if stage.stage == "rows"), {})
-        if "canary" in counts:
-            return Earlier.from_counts(counts["canary"], contract.version)
+        earlier = Earlier.from_counts(counts.get("canary", {}), contract.version)
+        if earlier is not None:
+            return earlier
     return None
 
 

@@ -1,15 +1,15 @@
 """What the label canary counts in the lake."""
 
 from collections.abc import Callable
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 from pyspark.sql import DataFrame, SparkSession
 
-from churnlake.canary import Cutoff, Level, Rule
+from churnlake.canary import Cutoff, Labels, Level, Rule
 from churnlake.contract import Contract
-from churnlake.ledger import Lane
-from jobs.canary import churn_rule, count_labels
+from churnlake.ledger import Lane, Ledger
+from jobs.canary import churn_rule, count_labels, last_training
 from jobs.content import Tiles
 from jobs.lake import Lake
 
@@ -96,3 +96,27 @@ def test_plans_are_counted_as_they_were_at_each_cutoff(
     assert [one.segments for one in counted.cutoffs] == [{"plan": {"pro": 1, "(none)": 1}}, {"plan": {"pro": 1}}]
     assert counted.activity_rows is None
     assert churn_rule(club) == ("[sources.memberships.columns] ended_on", "left_on")
+
+
+def test_the_last_training_is_the_newest_that_its_canary_let_pass(
+    tmp_path: Path, make_contract: Callable[..., Contract]
+) -> None:
+    """One that was stopped left no numbers, and one of another version of the contract is passed over."""
+    contract = make_contract(tmp_path / "shop")
+    ledger = Ledger.open(f"sqlite:///{tmp_path / 'ledger.sqlite'}")
+    now = datetime(2026, 6, 1, 4, 0, tzinfo=UTC)
+    kept = Labels((Cutoff(ONE, 20, 20, 6, {}),), "[churn] activity", "TRUE", 9, 9, (), 1).to_counts()
+    numbers = ({"canary": kept}, {"canary": kept | {"contract_version": 2}}, {}, {})
+    runs = []
+    for place, counts in enumerate(numbers):
+        run = ledger.start_run(
+            contract="shop", kind="training", business_date=TWO, application=f"a{place}", pid=1, lane_epoch=1,
+            contract_digest="c", code_revision="test", actor="tester", now=now + timedelta(hours=place),
+        )  # fmt: skip
+        ledger.start_stage(run.run_id, "rows", 1, now=now)
+        if counts:
+            ledger.finish_stage(run.run_id, "rows", 1, counts=counts, now=now)
+        runs.append(run)
+    earlier = [last_training(ledger, contract, run) for run in runs]
+    of_version_1 = (Cutoff(ONE, 20, 20, 6, {}),)
+    assert [one and one.cutoffs for one in earlier] == [None, of_version_1, of_version_1, of_version_1]
