@@ -162,14 +162,14 @@ def _read_rows(
     stage.say(f"labelling {len(cutoffs)} cutoffs")
     matured = {day: calendar.label_known_on(day, contract.churn.maturity_days, settled) for day in cutoffs}
     population = population_at(tiles, contract, cutoffs).persist()
-    found = population.filter("eligible").count()
+    everybody, found = population, population.filter("eligible").count()
     share = min(1.0, contract.training.row_budget / max(found, 1))
     learnt_from = population.filter(_in_sample(share)) if share < 1 else population
     if share < 1 and not contract.features.peer_group:  # a place among peers is one among all of them
         tiles, population = tiles.of(_in_sample(share)), learnt_from
     labels = labels_at(tiles, contract, matured, learnt_from).persist()
     stage.say(f"looking at the labels of {found:,} customer-months")
-    ask_canary(app, run, stage, tiles, learnt_from, labels)
+    ask_canary(app, run, stage, tiles, everybody, labels)
     stage.say(f"building features of {found:,} customer-months")
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
