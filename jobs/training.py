@@ -15,7 +15,7 @@ from churnlake.calendar import DayRange, Schedule
 from churnlake.contract import Contract, load_contract
 from churnlake.due import complete_through, due_slots, training_schedule
 from churnlake.errors import ModelRefusedError
-from churnlake.features import build_catalogue
+from churnlake.features import Feature, build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
@@ -85,7 +85,7 @@ def _train(app: Application, run: Run) -> None:
         protocol = Protocol(schedule.train, schedule.test, maturity, rules.minimum_outcomes, rules.seed)
     with app.stage(run, "fit") as stage, threadpool_limits(THREADS):
         stage.say(f"fitting on {len(rows):,} customer-months")
-        fitted = fit(rows, build_catalogue(app.contract), protocol)
+        fitted = fit(rows, _modelled(app.contract), protocol)
         split = fitted.split
         stage.counts.update(candidate=fitted.candidate.name, copies=split.copies, left_out=dict(split.left_out))
     with app.stage(run, "gate") as stage, threadpool_limits(THREADS):
@@ -172,7 +172,8 @@ def _read_rows(
     ask_canary(app, run, stage, tiles, everybody, labels)
     stage.say(f"building features of {found:,} customer-months")
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
-    rows: pd.DataFrame = labels.join(features, [*KEYS]).drop("history_days").toPandas()
+    names = [feature.name for feature in _modelled(contract)]
+    rows: pd.DataFrame = labels.join(features.select(*KEYS, *names), [*KEYS]).toPandas()
     stage.counts.update(
         rows=len(rows),
         cutoffs=len(cutoffs),
@@ -182,6 +183,10 @@ def _read_rows(
         versions=versions,
     )
     return rows
+
+
+def _modelled(contract: Contract) -> list[Feature]:
+    return [feature for feature in build_catalogue(contract) if feature.is_modelled]
 
 
 def _in_sample(share: float) -> Column:

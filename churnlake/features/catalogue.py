@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from churnlake.contract.schema import Contract
 from churnlake.errors import ContractError
-from churnlake.features.events import events_features, main_window
+from churnlake.features.events import events_features
 from churnlake.features.feature import Aggregate, Feature, said
 from churnlake.features.profile import profile_features
 from churnlake.features.subscriptions import subscription_features
@@ -26,35 +26,44 @@ def build_catalogue(contract: Contract) -> tuple[Feature, ...]:
         if source.role == "events"
         for feature in events_features(name, contract)
     ]
-    features += [*subscription_features(contract), *profile_features(contract)]
     if contract.features.peer_group:
-        features += list(_places(features, contract))
+        features = list(_among_peers(features))
+    features += [*subscription_features(contract), *profile_features(contract)]
     problems = _name_problems([feature.name for feature in features])
     if problems:
         raise ContractError(str(contract.path), problems)
     return tuple(features)
 
 
-def _places(features: Sequence[Feature], contract: Contract) -> Iterator[Feature]:
-    """Where a customer stands among its peers, for what its events tell first."""
-    main = main_window(contract)
-    told = {"activity", "events", *(measure.name for measure in contract.features.measures)}
+def _among_peers(features: Sequence[Feature]) -> Iterator[Feature]:
+    """Features of events, each number followed by where the customer stands with it among its peers.
+
+    A contract that names peers says that only they can be compared: a course with an exam next week and one without
+    mean different things by the same silence. So models see the place alone, people also the number behind it.
+    """
     for feature in features:
-        is_recency = feature.aggregate is Aggregate.SINCE_LAST
-        is_of_main = feature.aggregate in (Aggregate.DAYS, Aggregate.SUM) and feature.window_days == main
-        if feature.operand in told and (is_recency or is_of_main):
-            what = said(feature.description[0].lower() + feature.description[1:-1])
-            yield replace(
-                feature,
-                name=f"{feature.name}_in_group",
-                description=f"Place among the peer group, from 0 to 1, by {what}.",
-                unit="share",
-                wording=f"place among its group, from 0 to 1, by {what}: {{value}}",
-                aggregate=Aggregate.PLACE,
-                operand=feature.name,
-                window_days=None,
-                scale=0,
-            )
+        if feature.kind != "number":
+            yield feature
+            continue
+        yield replace(feature, is_modelled=False)
+        what = _plainly(feature.description)
+        yield replace(
+            feature,
+            name=f"{feature.name}_in_group",
+            description=f"Place among the peer group, from 0 to 1, by {what}.",
+            unit="share",
+            wording=f"place among its group, from 0 to 1, by {what}: {{value}}",
+            aggregate=Aggregate.PLACE,
+            operand=feature.name,
+            other=None,
+            window_days=None,
+            scale=0,
+        )
+
+
+def _plainly(description: str) -> str:
+    told = said(description.rstrip(".").partition(";")[0]).replace(" = ", " ")
+    return told[0].lower() + told[1:]
 
 
 def _name_problems(names: Sequence[str]) -> list[str]:

@@ -40,7 +40,7 @@ class Aggregate(StrEnum):
     LIFE_LEFT = "days to the date `operand` of the life that the cutoff lies in; null outside of one"
     LIFE_SINCE_END = "days since the last life ended; null in a life"
     ATTRIBUTE = "the attribute `operand` as known at the cutoff"
-    PLACE = "share of the peer group below feature `operand`, plus half the share that equals it; null where it is"
+    PLACE = "share of the peer group below feature `operand`, plus half the share that equals it"
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,8 @@ class Feature:
 
     `wording` is the phrase of a reason; `{value}` stands for the value divided by 10^`scale`, so in people's units.
     `lite` marks the few features of the smallest candidate model, one per family. `kind` is "number", a double, or
-    "category", a text of which the model weighs each frequent level by itself.
+    "category", a text of which the model weighs each frequent level by itself. One that is not `is_modelled` is for
+    people only: its place among peers speaks for it in models.
     """
 
     name: str
@@ -65,6 +66,7 @@ class Feature:
     scale: int = 0
     lite: bool = False
     kind: Literal["number", "category"] = "number"
+    is_modelled: bool = True
 
 
 def said(name: str) -> str:

@@ -285,26 +285,27 @@ def test_every_attribute_is_a_feature_unless_protected() -> None:
     ]
 
 
-def test_what_events_tell_first_is_also_told_among_peers() -> None:
-    """Recency, active days, rows and sums of the main window have a place in the group, of each source of events."""
-    assert [feature.name for feature in CLUB if feature.aggregate is Aggregate.PLACE] == [
-        "web_visits_activity_days_since_last_in_group",
-        "web_visits_activity_days_30d_in_group",
-        "web_visits_rows_count_30d_in_group",
-        "web_visits_duration_sum_30d_in_group",
-        "bar_orders_activity_days_since_last_in_group",
-        "bar_orders_activity_days_30d_in_group",
-        "bar_orders_rows_count_30d_in_group",
-        "bar_orders_amount_sum_30d_in_group",
-    ]
+def test_every_number_of_events_has_a_place_among_peers_that_speaks_for_it_in_models() -> None:
+    """Numbers of events stay for people; models see their places, and all that is no event as it is."""
+    numbers = [one for one in CLUB if one.source in ("web_visits", "bar_orders") and one.kind == "number"]
+    raw = [one for one in numbers if one.aggregate is not Aggregate.PLACE]
+    places = [one for one in numbers if one.aggregate is Aggregate.PLACE]
+    assert [one.operand for one in places] == [one.name for one in raw]
+    assert [one for one in CLUB if not one.is_modelled] == raw
+    assert [one.lite for one in places] == [one.lite for one in raw]
     rows = CLUB_BY_NAME["web_visits_rows_count_30d_in_group"]
     assert (rows.operand, rows.unit, rows.family) == ("web_visits_rows_count_30d", "share", Family.VOLUME)
+    assert CLUB_BY_NAME["web_visits_swim_count_7d_in_group"].description == (
+        "Place among the peer group, from 0 to 1, by rows of web visits with visit kind swim in the last 7 days."
+    )
 
 
 def test_without_a_peer_group_nobody_is_compared(tmp_path: Path) -> None:
     """Places cost a sort each and helped only some data, so they are made where they are asked for."""
     contract = load_club(tmp_path, ('peer_group = ["home_town", "plan"]\n', ""))
-    assert [feature for feature in build_catalogue(contract) if feature.aggregate is Aggregate.PLACE] == []
+    alone = build_catalogue(contract)
+    assert [feature for feature in alone if feature.aggregate is Aggregate.PLACE] == []
+    assert all(feature.is_modelled for feature in alone)
 
 
 def test_one_named_value_alone_has_no_last_value(load_shop: LoadShop) -> None:

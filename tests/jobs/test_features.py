@@ -639,7 +639,7 @@ def test_attributes_are_those_known_at_the_cutoff_without_protected_ones(
 def test_a_place_is_among_eligible_peers_of_the_same_date(
     spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
-    """Ties share a place, one alone is in the middle, no value no place; who is not scored is nobody's peer."""
+    """Ties share a place, one alone is in the middle, no value is the far end; who is not scored is nobody's peer."""
     contract = make_contract(
         tmp_path / "club", ("\n[churn]", CLUB.replace("[churn]", SECOND_SOURCE.strip("\n"))), PEERS
     )
@@ -659,11 +659,16 @@ def test_a_place_is_among_eligible_peers_of_the_same_date(
         "no town": 1 / 4,
         "no town either": 3 / 4,
     }
-    assert {
-        who: one["visits_rows_count_30d_in_group"] for (_, who), one in found.items() if who in ("low", "high")
-    } == {
-        "low": 0.5,
-        "high": None,
+    visits = {who: one for (_, who), one in found.items() if who in ("low", "same", "high")}
+    assert {who: one["visits_rows_count_30d_in_group"] for who, one in visits.items()} == {
+        "low": 7 / 8,
+        "same": 3 / 8,
+        "high": 3 / 8,
+    }
+    assert {who: one["visits_activity_days_since_last_in_group"] for who, one in visits.items()} == {
+        "low": 1 / 8,
+        "same": 5 / 8,
+        "high": 5 / 8,
     }
 
 
@@ -757,18 +762,20 @@ def test_states_of_many_cutoffs_are_those_of_an_oracle(club: Club) -> None:
 
 
 def test_places_of_many_cutoffs_are_those_of_pandas(club: Club) -> None:
-    """Places equal pandas' mean ranks within date and town, moved to the middle of their step."""
+    """Places equal pandas' mean ranks within date and town, moved to the middle of their step; nothing is the end."""
     contract, held, _, _ = club
     catalogue = build_catalogue(contract)
     rows = pd.DataFrame(features_at(held, contract, catalogue, CUTOFFS).collect(), columns=None)
     rows.columns = ["business_date", "customer_id", "history_days", *(feature.name for feature in catalogue)]
     rows["members_town"] = rows["members_town"].fillna("nowhere")
     places = [feature for feature in catalogue if feature.aggregate is Aggregate.PLACE]
-    assert len(places) == 5
+    assert len(places) == len(catalogue) - sum(feature.is_modelled for feature in catalogue)
     for feature in places:
-        peers = rows.groupby(["business_date", "members_town"])[feature.operand]
+        end = float("inf") if feature.operand.endswith("_days_since_last") else float("-inf")
+        value = rows[feature.operand].astype(float).fillna(end)
+        peers = value.groupby([rows["business_date"], rows["members_town"]])
         expected = (peers.rank(method="average") - 0.5) / peers.transform("count")
-        assert rows[feature.name].to_numpy(float) == pytest.approx(expected.to_numpy(float), nan_ok=True), feature.name
+        assert rows[feature.name].to_numpy(float) == pytest.approx(expected.to_numpy(float)), feature.name
     assert rows.groupby(["business_date", "members_town"]).size().max() > 5
 
 
