@@ -48,16 +48,23 @@ def definition_rows(contract: Contract) -> list[dict[str, object]]:
 
 
 def _in_words(contract: Contract) -> str:
-    churn, unit = contract.churn, contract.unit
-    days = f"days {churn.gap_days + 1} to {churn.gap_days + churn.horizon_days} after the business date"
+    churn, unit, days = contract.churn, contract.unit, _label_days(contract)
     match churn.definition:
         case "inactivity":
             return f"A {unit} has churned when no activity falls into {days}."
         case "cancellation":
             grace = f" and does not resume within {churn.grace_days} days" if churn.grace_days else ""
             return f"A {unit} has churned when its subscription ends on {days}{grace}."
+        case "expiry":
+            grace = f", or within {churn.grace_days} days after" if churn.grace_days else ""
+            return f"A {unit} whose paid time ends on {days} has churned when it does not renew by then{grace}."
         case "label":
             return f"A {unit} has churned when the data set says so."
+
+
+def _label_days(contract: Contract) -> str:
+    churn = contract.churn
+    return f"days {churn.gap_days + 1} to {churn.gap_days + churn.horizon_days} after the business date"
 
 
 def _eligible(contract: Contract) -> tuple[str, str, str]:
@@ -69,6 +76,9 @@ def _eligible(contract: Contract) -> tuple[str, str, str]:
         case "cancellation":
             told = f"Scored is every {unit} subscribed at the end of the business date, without an end known yet."
             return "eligible", "subscribed", told
+        case "expiry":
+            told = f"Scored is every {unit} whose paid time ends on {_label_days(contract)}, as far as known then."
+            return "eligible", "expiring", told
         case "label":
             who = "that is known" if contract.has_undated_outcomes else "that has an outcome as of the business date"
             return "eligible", "labelled", f"Scored is every {unit} {who}."

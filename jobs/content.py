@@ -20,6 +20,7 @@ class Tiles:
     daily_activity: DataFrame | None = None
     daily_values: DataFrame | None = None
     subscriptions: DataFrame | None = None
+    renewals: DataFrame | None = None
     attributes: DataFrame | None = None
     outcomes_told: DataFrame | None = None
 

@@ -20,6 +20,11 @@ _WANTED = {
     ("subscriptions", "completes_on"): _DAY,
     ("subscriptions", "renews_on"): _DAY,
     ("subscriptions", "price"): ("int", "bigint", "double", "decimal"),
+    ("renewals", "event_ts"): _DAY,
+    ("renewals", "paid_until"): _DAY,
+    ("renewals", "cancels"): ("boolean",),
+    ("renewals", "auto_renew"): ("boolean",),
+    ("renewals", "price"): ("int", "bigint", "double", "decimal"),
     ("labels", "is_churned"): ("boolean",),
     ("labels", "as_of"): _DAY,
 }

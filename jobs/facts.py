@@ -6,13 +6,12 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.reading import expression_sql
+from churnlake.contract.roles import HAPPENINGS
 from churnlake.contract.schema import Contract
 from churnlake.contract.source import Source
+from churnlake.features import PRICE_SCALE
 from jobs.landing import quoted
 from jobs.rows import Bucket
-
-PRICE_SCALE = 2
-"""Decimals of a subscription's price, which is kept as an integer like every amount of money."""
 
 
 def facts_of(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
@@ -33,6 +32,7 @@ def facts_of(classified: DataFrame, contract: Contract, name: str) -> DataFrame:
 TABLE_OF_ROLE = {
     "events": "events",
     "subscriptions": "subscriptions",
+    "renewals": "renewals",
     "customers": "attributes",
     "labels": "outcomes_told",
 }
@@ -52,13 +52,12 @@ def _events(accepted: DataFrame, contract: Contract, source: Source) -> DataFram
     """One signed row per accepted raw row. Measures are integers of their scale."""
     columns = source.columns
     activity = F.coalesce(F.expr(expression_sql(contract.churn.activity, list(columns))), F.lit(False))
-    local = F.col("event_ts").cast("timestamp_ntz")
-    known = known_from(source, F.to_date(local))
+    happened = _happened(contract)
+    known = known_from(source, happened["event_date"])
     text = sorted({*contract.features.distinct, *(by.column for by in contract.features.by)})
     return accepted.select(
         "customer_id",
-        F.to_utc_timestamp(local.cast("timestamp"), contract.timezone).alias("event_ts"),
-        F.to_date(local).alias("event_date"),
+        *(column.alias(name) for name, column in happened.items()),
         *(
             _minor_units(one.name, one.scale, present=one.name in columns).alias(one.name)
             for one in contract.features.measures
@@ -70,8 +69,15 @@ def _events(accepted: DataFrame, contract: Contract, source: Source) -> DataFram
         "delivery_id",
         "slot",
         "row_hash",
-        (F.to_date(local) != known).alias("off_day"),
+        (happened["event_date"] != known).alias("off_day"),
     )
+
+
+def _happened(contract: Contract) -> dict[str, Column]:
+    """When it happened, in UTC, and on which day of the contract's zone."""
+    local = F.col("event_ts").cast("timestamp_ntz")
+    utc = F.to_utc_timestamp(local.cast("timestamp"), contract.timezone)
+    return {"event_ts": utc, "event_date": F.to_date(local)}
 
 
 def _minor_units(measure: str, scale: int, *, present: bool) -> Column:
@@ -124,6 +130,23 @@ def _subscriptions(accepted: DataFrame, _: Contract, source: Source) -> DataFram
     )  # fmt: skip
 
 
+def _renewals(accepted: DataFrame, contract: Contract, source: Source) -> DataFrame:
+    """One row per transaction. Whether it cancels is never null: what does not say so does not."""
+    columns, happened = source.columns, _happened(contract)
+    return accepted.select(
+        "customer_id",
+        *(column.alias(name) for name, column in happened.items()),
+        F.col("paid_until").cast("date").alias("paid_until"),
+        F.coalesce(_or_null("cancels", columns, "boolean"), F.lit(False)).alias("cancels"),
+        _or_null("auto_renew", columns, "boolean").alias("auto_renew"),
+        _or_null("plan", columns, "string").alias("plan"),
+        _minor_units("price", PRICE_SCALE, present="price" in columns).alias("price"),
+        F.lit(1).alias("sign"),
+        known_from(source, happened["event_date"]).alias("known_date"),
+        "delivery_id", "slot", "row_hash",
+    )  # fmt: skip
+
+
 def _customers(accepted: DataFrame, contract: Contract, source: Source) -> DataFrame:
     """One row per state of a customer's attributes; those of other sources are null in it.
 
@@ -164,6 +187,7 @@ def _labels(accepted: DataFrame, _: Contract, source: Source) -> DataFrame:
 _TOLD: Mapping[str, Callable[[DataFrame, Contract, Source], DataFrame]] = {
     "events": _events,
     "subscriptions": _subscriptions,
+    "renewals": _renewals,
     "customers": _customers,
     "labels": _labels,
 }
@@ -180,14 +204,14 @@ def named_customers(classified: DataFrame, contract: Contract, name: str) -> Dat
         F.col("bucket").isin(Bucket.ACCEPTED, Bucket.QUARANTINED) & ~bad_id & F.col("canonical.customer_id").isNotNull()
     )
     rows = classified.filter(told)
-    dated = {"events": "event_ts", "subscriptions": "started_on"}.get(source.role)
+    dated = {"subscriptions": "started_on", **dict.fromkeys(HAPPENINGS, "event_ts")}.get(source.role)
     day = F.to_date(F.col(f"canonical.{dated}").cast("timestamp_ntz")) if dated else F.lit(None).cast("date")
     known = known_from(source, day)
     return rows.select(
         F.lit(name).alias("source"),
         "canonical.customer_id",
         # greatest() passes over a null date
-        (F.greatest(known, day) if source.role == "events" else known).alias("usable_from"),
+        (F.greatest(known, day) if source.role in HAPPENINGS else known).alias("usable_from"),
         known.alias("known_date"),
         "delivery_id",
     )

@@ -1,6 +1,6 @@
 """Features at cutoffs, from tiles alone: the one definition, for one night and for many training cutoffs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame
@@ -8,15 +8,13 @@ from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
 from churnlake.features import Aggregate, Feature
-from jobs.attributes import attributes_at
 from jobs.content import KEYS, Tiles, net_days, required, usable
-from jobs.lives import lives_at
-from jobs.peers import peer_column, with_places
+from jobs.peers import with_places
 from jobs.population import population_at
+from jobs.states import states_at
 
 _OVER_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.SINCE_LAST, Aggregate.SINCE_FIRST)
 _COUNTED = (Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT)
-_OF_LIVES = (Aggregate.LIFE_STATE, Aggregate.LIFE_AGE, Aggregate.LIFE_LEFT, Aggregate.LIFE_SINCE_END)
 # A contract names at most 20 values of a column, so a value's place and a number go into one integer.
 _VALUES = 32
 
@@ -39,7 +37,7 @@ def features_at(
     people = population_at(tiles, contract, cutoffs) if population is None else population
     rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
     rows = _with_events(rows.repartition(*KEYS), tiles, contract, catalogue, cutoffs)
-    for state in _states(tiles, contract, catalogue, cutoffs):
+    for state in states_at(tiles, contract, catalogue, cutoffs):
         rows = rows.join(state, [*KEYS], "left")
     rows = with_places(_with_ratios(rows, catalogue), contract, catalogue)
     return rows.select(*KEYS, "history_days", *(_typed(feature) for feature in catalogue))
@@ -206,53 +204,6 @@ def _with_absence(source: str, features: Sequence[Feature]) -> dict[str, Column]
             held = F.lit(True) if feature.window_days is None else F.col("history_days") >= feature.window_days
             columns[feature.name] = F.when(seen & held, F.coalesce(F.col(feature.name), F.lit(0)))
     return columns
-
-
-def _states(
-    tiles: Tiles, contract: Contract, catalogue: Sequence[Feature], cutoffs: Sequence[date]
-) -> Iterator[DataFrame]:
-    """What holds of a customer at each cutoff, beside its events: the state of its subscription and its attributes.
-
-    A column of the peer group comes along even where it is no feature.
-    """
-    of_lives = [feature for feature in catalogue if feature.aggregate in _OF_LIVES]
-    of_profile = [feature for feature in catalogue if feature.aggregate is Aggregate.ATTRIBUTE]
-    groups = contract.features.peer_group
-    if of_lives:
-        lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
-        plans = [name for name in groups if name not in contract.attributes]
-        yield lives.select(
-            *KEYS,
-            *(_of_life(feature).alias(feature.name) for feature in of_lives),
-            *(F.when(_has_begun(), F.col(name)).alias(peer_column(name)) for name in plans),
-        )
-    peers = [name for name in groups if name in contract.attributes]
-    if of_profile or peers:
-        attributes = attributes_at(required(tiles.attributes), contract, cutoffs)
-        yield attributes.select(
-            *KEYS,
-            *(F.col(feature.operand).alias(feature.name) for feature in of_profile),
-            *(F.col(name).alias(peer_column(name)) for name in peers),
-        )
-
-
-def _has_begun() -> Column:
-    return F.col("life_started_on") <= F.col("business_date")
-
-
-def _of_life(feature: Feature) -> Column:
-    day, operand = F.col("business_date"), F.col(feature.operand)
-    over = F.least("life_ended_on", "completes_on")
-    is_over = F.coalesce(over <= day, F.lit(False))
-    match feature.aggregate:
-        case Aggregate.LIFE_AGE:
-            return F.when(_has_begun() & ~is_over, F.datediff(day, operand))
-        case Aggregate.LIFE_LEFT:
-            return F.when(_has_begun() & ~is_over, F.datediff(operand, day))
-        case Aggregate.LIFE_SINCE_END:
-            return F.when(_has_begun() & is_over, F.datediff(day, over))
-        case _:
-            return F.when(_has_begun(), operand)
 
 
 def _with_ratios(rows: DataFrame, catalogue: Sequence[Feature]) -> DataFrame:

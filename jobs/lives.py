@@ -1,6 +1,6 @@
 """Lives of subscriptions at cutoffs: the spells in which a customer was subscribed, from what was known by a date."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, Window
@@ -33,13 +33,31 @@ def lives_at(subscriptions: DataFrame, contract: Contract, known_on: Mapping[dat
     newest one before it; else the first one after it.
     """
     states = _newest_states(subscriptions, contract, known_on)
-    spells = _spells(states, contract.churn.grace_days)
-    lives = spells.groupBy(*KEYS, "life").agg(
-        F.min("started_on").alias("life_started_on"),
-        F.max("until").alias("until"),
-        *(F.max_by(name, "started_on").alias(name) for name in _STATE),
+    return _told(states).join(life_at(states, contract.churn.grace_days, _STATE), [*KEYS], "left")
+
+
+def life_at(spells: DataFrame, grace_days: int, state: Sequence[str]) -> DataFrame:
+    """The life that counts at each cutoff, of the customers who have one: see `lives_at`.
+
+    Columns: business_date, customer_id, life_started_on, life_ended_on, the columns of `state` as the spell of the life
+    that started last has them, earlier_lives.
+
+    Args:
+        spells: business_date, customer_id, started_on, ended_on (null: open) and the columns of `state`. Those that end
+            on or before their start, or have none, are passed over.
+        grace_days: Spells no more than so many days apart are one life.
+        state: Further columns to carry along.
+    """
+    lives = (
+        _numbered(spells, grace_days)
+        .groupBy(*KEYS, "life")
+        .agg(
+            F.min("started_on").alias("life_started_on"),
+            F.max("until").alias("until"),
+            *(F.max_by(name, "started_on").alias(name) for name in state),
+        )
     )
-    return _told(states).join(_counting(lives), [*KEYS], "left")
+    return _counting(lives, state)
 
 
 def _newest_states(subscriptions: DataFrame, contract: Contract, known_on: Mapping[date, date]) -> DataFrame:
@@ -53,10 +71,10 @@ def _newest_states(subscriptions: DataFrame, contract: Contract, known_on: Mappi
     return net.withColumn("place", place).filter("place = 1").drop("place")
 
 
-def _spells(states: DataFrame, grace_days: int) -> DataFrame:
-    """States that are spells, each with the number of its life."""
+def _numbered(spells: DataFrame, grace_days: int) -> DataFrame:
+    """The spells that began, each with the number of its life."""
     until = F.coalesce("ended_on", F.lit(_NEVER))
-    begun = states.withColumn("until", until).filter(F.col("started_on") < F.col("until"))
+    begun = spells.withColumn("until", until).filter(F.col("started_on") < F.col("until"))
     in_order = Window.partitionBy(*KEYS).orderBy("started_on", "until")
     before = in_order.rowsBetween(Window.unboundedPreceding, -1)
     bridged = F.date_add(F.max("until").over(before), grace_days)
@@ -64,7 +82,7 @@ def _spells(states: DataFrame, grace_days: int) -> DataFrame:
     return begun.withColumn("is_new", is_new.cast("int")).withColumn("life", F.sum("is_new").over(in_order))
 
 
-def _counting(lives: DataFrame) -> DataFrame:
+def _counting(lives: DataFrame, state: Sequence[str]) -> DataFrame:
     """The one life of each customer that counts at the cutoff."""
     has_begun = F.col("life_started_on") <= F.col("business_date")
     order = Window.partitionBy(*KEYS).orderBy(
@@ -77,7 +95,7 @@ def _counting(lives: DataFrame) -> DataFrame:
             *KEYS,
             "life_started_on",
             F.when(F.col("until") < F.lit(_NEVER), F.col("until")).alias("life_ended_on"),
-            *_STATE,
+            *state,
             (F.col("life") - 1).cast("int").alias("earlier_lives"),
         )
     )

@@ -10,6 +10,7 @@ from churnlake.contract.schema import Contract
 from jobs.content import KEYS, Tiles, cutoff_frame, net_days, required
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
+from jobs.renewals import paid_lives_at
 
 
 def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
@@ -23,6 +24,9 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
             told, reason = lives, _why_unsubscribed(contract)
+        case "expiry":
+            lives = paid_lives_at(required(tiles.renewals), contract, {cutoff: cutoff for cutoff in cutoffs})
+            told, reason = lives, _why_not_expiring(contract)
         case "label":
             told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
             reason = F.lit(None).cast("string") if contract.has_undated_outcomes else _why_unlabelled()
@@ -54,6 +58,21 @@ def _why_unsubscribed(contract: Contract) -> Column:
         .when(F.col("life_ended_on") <= day, F.lit("ended"))
         .when(F.col("completes_on") <= day, F.lit("completed"))
         .when(F.col("life_ended_on").isNotNull(), F.lit("already_leaving"))
+        .when(new, F.lit("too_new"))
+    )
+
+
+def _why_not_expiring(contract: Contract) -> Column:
+    """Scored is whose paid time ends in the label window, as far as known; who has cancelled may still come back."""
+    churn, day = contract.churn, F.col("business_date")
+    left = F.datediff("life_ended_on", day)
+    new = F.datediff(day, "life_started_on") < churn.min_tenure_days
+    return (
+        F.when(F.col("oddity").isNotNull(), F.col("oddity"))
+        .when(F.col("life_started_on").isNull(), F.lit("no_subscription"))
+        .when(left <= 0, F.lit("ended"))
+        .when(left <= churn.gap_days, F.lit("expires_in_gap"))
+        .when(left.isNull() | (left > churn.gap_days + churn.horizon_days), F.lit("not_expiring"))
         .when(new, F.lit("too_new"))
     )
 

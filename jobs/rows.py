@@ -10,6 +10,7 @@ from pyspark.sql import Column, DataFrame, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.reading import expression_sql
+from churnlake.contract.roles import HAPPENINGS
 from churnlake.contract.schema import Contract
 from churnlake.contract.source import Source
 from churnlake.contract.values import landed_column, typed_column
@@ -193,7 +194,7 @@ def _too_early(source: Source) -> Column:
     Held against the file's day, not the day it became known: a file that comes late must be judged as on its day. A
     history has no such day but the one it goes through.
     """
-    if source.role != "events":
+    if source.role not in HAPPENINGS:
         return _listed([])
     last = F.col("slot") if source.through is None else F.lit(source.through)
     days_ahead = F.datediff(F.to_date("event_ts"), last)

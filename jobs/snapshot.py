@@ -16,7 +16,7 @@ from jobs.quality import audit
 from jobs.tiles import TILE_TABLES
 
 # Tables of facts that features and populations read as they are, where a contract has a source of their role.
-STATE_TABLES = ("subscriptions", "attributes", "outcomes_told")
+STATE_TABLES = ("subscriptions", "renewals", "attributes", "outcomes_told")
 
 
 def tile_versions(lake: ReadOnlyLake) -> dict[str, int]:

@@ -14,7 +14,7 @@ from typing import Any
 from churnlake.contract.expressions import Expression, nearest, parse_expression
 from churnlake.contract.lines import KeyLines
 from churnlake.contract.mixtures import mixed_texts
-from churnlake.contract.roles import expression_columns, role_problems
+from churnlake.contract.roles import ROLES_WITH_PLANS, expression_columns, role_problems
 from churnlake.contract.schema import Contract, FeatureRules
 from churnlake.contract.shape import shape_problems
 from churnlake.contract.source import DRIFT_WITHOUT_MEANING, WRITTEN_IN, DriftRules
@@ -250,13 +250,13 @@ def _feature_problems(features: dict[str, Any], canonical: list[str]) -> list[st
 
 
 def _attribute_problems(features: dict[str, Any], sources: dict[str, dict[str, Any]]) -> list[str]:
-    """Lists of attributes that name something else; a peer group may also be the plan of a subscription."""
-    by_role = {
-        role: {column for one in sources.values() if one.get("role") == role for column in _table(one, "columns")}
-        for role in ("customers", "subscriptions")
-    }
-    attributes = sorted(by_role["customers"] - {"customer_id"})
-    groups = sorted({*attributes, *(by_role["subscriptions"] & {"plan"})})
+    """Lists of attributes that name something else; a peer group may also be the plan that somebody pays for."""
+
+    def mapped(*roles: str) -> set[str]:
+        return {column for one in sources.values() if one.get("role") in roles for column in _table(one, "columns")}
+
+    attributes = sorted(mapped("customers") - {"customer_id"})
+    groups = sorted({*attributes, *(mapped(*ROLES_WITH_PLANS) & {"plan"})})
     allowed = {"immutable": attributes, "protected": attributes, "peer_group": groups}
     return [
         f"features.{key}.{number}: {name!r} is no attribute of any source of the role customers{nearest(name, known)}; "

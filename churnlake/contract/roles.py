@@ -22,9 +22,19 @@ COLUMNS_OF_ROLE = {
     "subscriptions": _Columns(
         ("customer_id", "started_on"), ("ended_on", "completes_on", "renews_on", "plan", "price")
     ),
+    "renewals": _Columns(("customer_id", "event_ts", "paid_until"), ("cancels", "auto_renew", "plan", "price")),
     "labels": _Columns(("customer_id", "is_churned"), ("as_of",)),
 }
-ROLE_OF_DEFINITION = {"inactivity": "events", "cancellation": "subscriptions", "label": "labels"}
+ROLE_OF_DEFINITION = {
+    "inactivity": "events",
+    "cancellation": "subscriptions",
+    "expiry": "renewals",
+    "label": "labels",
+}
+# Roles whose rows tell of something that happened at a time, which may lie ahead of its delivery.
+HAPPENINGS = ("events", "renewals")
+# Roles that may say which plan a customer is on; where both do, the first one counts.
+ROLES_WITH_PLANS = ("subscriptions", "renewals")
 _OF_HISTORY = ("through", "assumed_lag_days")
 # A state is not dated ahead, and days of states are not compared as days of events are.
 _OF_EVENTS = ("max_early_days", "gates")

@@ -54,7 +54,7 @@ class CalendarRules(Part):
 class Churn(Part):
     """`[churn]`: who is scored, and what leaving means."""
 
-    definition: Literal["inactivity", "cancellation", "label"]
+    definition: Literal["inactivity", "cancellation", "expiry", "label"]
     activity: str = "TRUE"
     active_within_days: SomeDays | None = None
     min_tenure_days: Days = 0

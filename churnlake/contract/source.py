@@ -40,7 +40,7 @@ class Ignore(Part):
     reason: Name
 
 
-Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
+Role = Literal["events", "customers", "subscriptions", "renewals", "labels", "lookup"]
 Policy = Literal["fail", "warn", "accept"]
 
 

@@ -3,5 +3,6 @@
 from churnlake.features.catalogue import build_catalogue
 from churnlake.features.events import main_window, tile_columns
 from churnlake.features.feature import Aggregate, Family, Feature
+from churnlake.features.lives import PRICE_SCALE
 
-__all__ = ["Aggregate", "Family", "Feature", "build_catalogue", "main_window", "tile_columns"]
+__all__ = ["PRICE_SCALE", "Aggregate", "Family", "Feature", "build_catalogue", "main_window", "tile_columns"]

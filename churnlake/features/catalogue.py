@@ -8,6 +8,7 @@ from churnlake.errors import ContractError
 from churnlake.features.events import events_features
 from churnlake.features.feature import Aggregate, Feature, said
 from churnlake.features.profile import profile_features
+from churnlake.features.renewals import renewal_features
 from churnlake.features.subscriptions import subscription_features
 
 # Columns that stand beside the features in their table and in the rows that a model is trained on.
@@ -28,7 +29,7 @@ def build_catalogue(contract: Contract) -> tuple[Feature, ...]:
     ]
     if contract.features.peer_group:
         features = list(_among_peers(features))
-    features += [*subscription_features(contract), *profile_features(contract)]
+    features += [*subscription_features(contract), *renewal_features(contract), *profile_features(contract)]
     problems = _name_problems([feature.name for feature in features])
     if problems:
         raise ContractError(str(contract.path), problems)

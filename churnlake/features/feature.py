@@ -38,7 +38,9 @@ class Aggregate(StrEnum):
     LIFE_STATE = "column `operand` of the life of the subscription that the cutoff lies in, else of the last one"
     LIFE_AGE = "days from the date `operand` of the life that the cutoff lies in; null outside of one"
     LIFE_LEFT = "days to the date `operand` of the life that the cutoff lies in; null outside of one"
+    LIFE_NOW = "column `operand` of the life that the cutoff lies in; null outside of one"
     LIFE_SINCE_END = "days since the last life ended; null in a life"
+    TRANSACTIONS = "transactions in the window that count and are of the kind `operand`"
     ATTRIBUTE = "the attribute `operand` as known at the cutoff"
     PLACE = "share of the peer group below feature `operand`, plus half the share that equals it"
 

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 
 from churnlake.contract.schema import Contract
+from churnlake.features import lives
 from churnlake.features.feature import Aggregate, Family, Feature
-
-# A price is kept in the currency's minor units.
-PRICE_SCALE = 2
 
 
 def subscription_features(contract: Contract) -> Iterator[Feature]:
@@ -22,84 +20,41 @@ def subscription_features(contract: Contract) -> Iterator[Feature]:
         # Where leaving is cancelling, who has no subscription is not scored.
         mapped.add("life_ended_on")
     mapped |= {"life_started_on", "earlier_lives"}
-    for feature in _features(next(iter(sources)), contract.currency):
+    first = next(iter(sources))
+    for feature in (
+        lives.tenure(first, lite=True),
+        lives.plan(first),
+        lives.price(first, contract.currency),
+        _to_renewal(first),
+        _to_completion(first),
+        lives.earlier_lives(first),
+        lives.since_end(first),
+    ):
         if feature.operand in mapped:
             yield feature
 
 
-def _features(source: str, currency: str) -> tuple[Feature, ...]:
-    return (
-        Feature(
-            f"{source}_tenure_days",
-            source,
-            Family.PLAN,
-            "Days since the current subscription started.",
-            "days",
-            "subscribed {value} days ago",
-            Aggregate.LIFE_AGE,
-            "life_started_on",
-            lite=True,
-        ),
-        Feature(
-            f"{source}_plan",
-            source,
-            Family.PLAN,
-            "Plan of the current subscription, or of the last one.",
-            "category",
-            "subscribed to the plan {value}",
-            Aggregate.LIFE_STATE,
-            "plan",
-            kind="category",
-        ),
-        Feature(
-            f"{source}_price",
-            source,
-            Family.PLAN,
-            "Price of the current subscription, or of the last one.",
-            f"10^-{PRICE_SCALE} {currency}",
-            f"price of {{value}} {currency}",
-            Aggregate.LIFE_STATE,
-            "price",
-            scale=PRICE_SCALE,
-        ),
-        Feature(
-            f"{source}_days_to_renewal",
-            source,
-            Family.PLAN,
-            "Days until the current subscription renews; negative when the date has passed.",
-            "days",
-            "renews in {value} days",
-            Aggregate.LIFE_LEFT,
-            "renews_on",
-        ),
-        Feature(
-            f"{source}_days_to_completion",
-            source,
-            Family.PLAN,
-            "Days until the planned end of the current subscription.",
-            "days",
-            "planned end in {value} days",
-            Aggregate.LIFE_LEFT,
-            "completes_on",
-        ),
-        Feature(
-            f"{source}_earlier_lives",
-            source,
-            Family.PLAN,
-            "Subscriptions that ended before the current or last one.",
-            "subscriptions",
-            "{value} earlier subscriptions",
-            Aggregate.LIFE_STATE,
-            "earlier_lives",
-        ),
-        Feature(
-            f"{source}_days_since_end",
-            source,
-            Family.PLAN,
-            "Days since the last subscription ended; null in one.",
-            "days",
-            "last subscription ended {value} days ago",
-            Aggregate.LIFE_SINCE_END,
-            "life_ended_on",
-        ),
+def _to_renewal(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_to_renewal",
+        source,
+        Family.PLAN,
+        "Days until the current subscription renews; negative when the date has passed.",
+        "days",
+        "renews in {value} days",
+        Aggregate.LIFE_LEFT,
+        "renews_on",
+    )
+
+
+def _to_completion(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_to_completion",
+        source,
+        Family.PLAN,
+        "Days until the planned end of the current subscription.",
+        "days",
+        "planned end in {value} days",
+        Aggregate.LIFE_LEFT,
+        "completes_on",
     )

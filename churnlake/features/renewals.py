@@ -1,0 +1,125 @@
+"""Features of what a customer has paid for, as known at the cutoff: the running life and the transactions before."""
+
+from collections.abc import Iterator
+
+from churnlake.contract.schema import Contract
+from churnlake.features import lives
+from churnlake.features.events import main_window
+from churnlake.features.feature import Aggregate, Family, Feature
+
+
+def renewal_features(contract: Contract) -> Iterator[Feature]:
+    """The life that was paid for and how it is paid. All sources of renewals tell of one life at a time.
+
+    The features bear the name of the first such source; there are none of columns that no source maps.
+    """
+    sources = {name: source for name, source in contract.sources.items() if source.role == "renewals"}
+    if not sources:
+        return
+    first, main = next(iter(sources)), main_window(contract)
+    mapped = {column for source in sources.values() for column in source.columns}
+    yield from _of_life(first, contract.currency, mapped)
+    if contract.churn.definition != "expiry":
+        # Where leaving is expiring, whose time has run out is not scored.
+        yield lives.since_end(first)
+    for window in contract.features.windows_days:
+        yield _renewals(first, window, lite=window == main)
+        if "cancels" in mapped:
+            yield _cancels(first, window)
+
+
+def _of_life(source: str, currency: str, mapped: set[str]) -> Iterator[Feature]:
+    yield _to_expiry(source)
+    yield lives.tenure(source, lite="auto_renew" not in mapped)
+    yield _since_transaction(source)
+    if "plan" in mapped:
+        yield lives.plan(source)
+    if "price" in mapped:
+        yield lives.price(source, currency)
+    if "auto_renew" in mapped:
+        yield _auto_renew(source)
+    if "cancels" in mapped:
+        yield _cancelled(source)
+    yield lives.earlier_lives(source)
+
+
+def _to_expiry(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_to_expiry",
+        source,
+        Family.PLAN,
+        "Days until the first one that is not paid for.",
+        "days",
+        "paid for {value} more days",
+        Aggregate.LIFE_LEFT,
+        "life_ended_on",
+    )
+
+
+def _since_transaction(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_since_last",
+        source,
+        Family.RECENCY,
+        f"Days since the last transaction of {source}.",
+        "days",
+        "last payment or cancellation {value} days ago",
+        Aggregate.LIFE_AGE,
+        "transaction_on",
+    )
+
+
+def _auto_renew(source: str) -> Feature:
+    return Feature(
+        f"{source}_auto_renew",
+        source,
+        Family.PLAN,
+        "Whether the subscription will renew by itself: 1 or 0; null where the last transaction does not say.",
+        "flag",
+        "renews by itself (1 yes, 0 no): {value}",
+        Aggregate.LIFE_NOW,
+        "auto_renew",
+        lite=True,
+    )
+
+
+def _cancelled(source: str) -> Feature:
+    return Feature(
+        f"{source}_cancelled",
+        source,
+        Family.PLAN,
+        "Whether the last transaction cancelled: 1 or 0.",
+        "flag",
+        "cancelled (1 yes, 0 no): {value}",
+        Aggregate.LIFE_NOW,
+        "cancels",
+    )
+
+
+def _renewals(source: str, window: int, *, lite: bool) -> Feature:
+    return Feature(
+        f"{source}_renewals_count_{window}d",
+        source,
+        Family.FREQUENCY,
+        f"Transactions of {source} that paid for some day, in the last {window} days.",
+        "transactions",
+        f"paid {{value}} times in the last {window} days",
+        Aggregate.TRANSACTIONS,
+        "renews",
+        window_days=window,
+        lite=lite,
+    )
+
+
+def _cancels(source: str, window: int) -> Feature:
+    return Feature(
+        f"{source}_cancels_count_{window}d",
+        source,
+        Family.RETURNS,
+        f"Transactions of {source} that cancelled, in the last {window} days.",
+        "transactions",
+        f"cancelled {{value}} times in the last {window} days",
+        Aggregate.TRANSACTIONS,
+        "cancels",
+        window_days=window,
+    )
