@@ -2,7 +2,6 @@
 
 from churnlake.features.catalogue import build_catalogue
 from churnlake.features.events import main_window, tile_columns
-from churnlake.features.feature import Aggregate, Family, Feature
-from churnlake.features.lives import PRICE_SCALE
+from churnlake.features.feature import PRICE_SCALE, Aggregate, Family, Feature
 
 __all__ = ["PRICE_SCALE", "Aggregate", "Family", "Feature", "build_catalogue", "main_window", "tile_columns"]

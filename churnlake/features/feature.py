@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
 
+PRICE_SCALE = 2
+"""Decimals of what a subscription costs, which is kept as an integer of the currency's minor units."""
+
 
 class Family(StrEnum):
     """What a feature is about; reasons are summed by family before the top three are named."""

@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from churnlake.contract.schema import Contract
-from churnlake.features import lives
 from churnlake.features.events import main_window
-from churnlake.features.feature import Aggregate, Family, Feature
+from churnlake.features.feature import PRICE_SCALE, Aggregate, Family, Feature
 
 
 def renewal_features(contract: Contract) -> Iterator[Feature]:
@@ -21,7 +20,7 @@ def renewal_features(contract: Contract) -> Iterator[Feature]:
     yield from _of_life(first, contract.currency, mapped)
     if contract.churn.definition != "expiry":
         # Where leaving is expiring, whose time has run out is not scored.
-        yield lives.since_end(first)
+        yield _since_end(first)
     for window in contract.features.windows_days:
         yield _renewals(first, window, lite=window == main)
         if "cancels" in mapped:
@@ -30,17 +29,17 @@ def renewal_features(contract: Contract) -> Iterator[Feature]:
 
 def _of_life(source: str, currency: str, mapped: set[str]) -> Iterator[Feature]:
     yield _to_expiry(source)
-    yield lives.tenure(source, lite="auto_renew" not in mapped)
+    yield _tenure(source, lite="auto_renew" not in mapped)
     yield _since_transaction(source)
     if "plan" in mapped:
-        yield lives.plan(source)
+        yield _plan(source)
     if "price" in mapped:
-        yield lives.price(source, currency)
+        yield _price(source, currency)
     if "auto_renew" in mapped:
         yield _auto_renew(source)
     if "cancels" in mapped:
         yield _cancelled(source)
-    yield lives.earlier_lives(source)
+    yield _earlier_lives(source)
 
 
 def _to_expiry(source: str) -> Feature:
@@ -53,6 +52,20 @@ def _to_expiry(source: str) -> Feature:
         "paid for {value} more days",
         Aggregate.LIFE_LEFT,
         "life_ended_on",
+    )
+
+
+def _tenure(source: str, *, lite: bool) -> Feature:
+    return Feature(
+        f"{source}_tenure_days",
+        source,
+        Family.PLAN,
+        "Days since the current paid time began, without a break beyond the grace.",
+        "days",
+        "has paid without a break for {value} days",
+        Aggregate.LIFE_AGE,
+        "life_started_on",
+        lite=lite,
     )
 
 
@@ -69,12 +82,40 @@ def _since_transaction(source: str) -> Feature:
     )
 
 
+def _plan(source: str) -> Feature:
+    return Feature(
+        f"{source}_plan",
+        source,
+        Family.PLAN,
+        "Plan of the current paid time, or of the last one.",
+        "category",
+        "paid for the plan {value}",
+        Aggregate.LIFE_STATE,
+        "plan",
+        kind="category",
+    )
+
+
+def _price(source: str, currency: str) -> Feature:
+    return Feature(
+        f"{source}_price",
+        source,
+        Family.PLAN,
+        "Price that was paid last.",
+        f"10^-{PRICE_SCALE} {currency}",
+        f"paid {{value}} {currency} last",
+        Aggregate.LIFE_STATE,
+        "price",
+        scale=PRICE_SCALE,
+    )
+
+
 def _auto_renew(source: str) -> Feature:
     return Feature(
         f"{source}_auto_renew",
         source,
         Family.PLAN,
-        "Whether the subscription will renew by itself: 1 or 0; null where the last transaction does not say.",
+        "Whether the paid time will renew by itself: 1 or 0; null where the last transaction does not say.",
         "flag",
         "renews by itself (1 yes, 0 no): {value}",
         Aggregate.LIFE_NOW,
@@ -93,6 +134,32 @@ def _cancelled(source: str) -> Feature:
         "cancelled (1 yes, 0 no): {value}",
         Aggregate.LIFE_NOW,
         "cancels",
+    )
+
+
+def _earlier_lives(source: str) -> Feature:
+    return Feature(
+        f"{source}_earlier_lives",
+        source,
+        Family.PLAN,
+        "Paid times that ended before the current or last one.",
+        "paid times",
+        "{value} paid times before",
+        Aggregate.LIFE_STATE,
+        "earlier_lives",
+    )
+
+
+def _since_end(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_since_end",
+        source,
+        Family.PLAN,
+        "Days since the last paid time ended; null in one.",
+        "days",
+        "last paid time ended {value} days ago",
+        Aggregate.LIFE_SINCE_END,
+        "life_ended_on",
     )
 
 

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from churnlake.contract.schema import Contract
-from churnlake.features import lives
-from churnlake.features.feature import Aggregate, Family, Feature
+from churnlake.features.feature import PRICE_SCALE, Aggregate, Family, Feature
 
 
 def subscription_features(contract: Contract) -> Iterator[Feature]:
@@ -22,16 +21,58 @@ def subscription_features(contract: Contract) -> Iterator[Feature]:
     mapped |= {"life_started_on", "earlier_lives"}
     first = next(iter(sources))
     for feature in (
-        lives.tenure(first, lite=True),
-        lives.plan(first),
-        lives.price(first, contract.currency),
+        _tenure(first),
+        _plan(first),
+        _price(first, contract.currency),
         _to_renewal(first),
         _to_completion(first),
-        lives.earlier_lives(first),
-        lives.since_end(first),
+        _earlier_lives(first),
+        _since_end(first),
     ):
         if feature.operand in mapped:
             yield feature
+
+
+def _tenure(source: str) -> Feature:
+    return Feature(
+        f"{source}_tenure_days",
+        source,
+        Family.PLAN,
+        "Days since the current subscription started.",
+        "days",
+        "subscribed {value} days ago",
+        Aggregate.LIFE_AGE,
+        "life_started_on",
+        lite=True,
+    )
+
+
+def _plan(source: str) -> Feature:
+    return Feature(
+        f"{source}_plan",
+        source,
+        Family.PLAN,
+        "Plan of the current subscription, or of the last one.",
+        "category",
+        "subscribed to the plan {value}",
+        Aggregate.LIFE_STATE,
+        "plan",
+        kind="category",
+    )
+
+
+def _price(source: str, currency: str) -> Feature:
+    return Feature(
+        f"{source}_price",
+        source,
+        Family.PLAN,
+        "Price of the current subscription, or of the last one.",
+        f"10^-{PRICE_SCALE} {currency}",
+        f"price of {{value}} {currency}",
+        Aggregate.LIFE_STATE,
+        "price",
+        scale=PRICE_SCALE,
+    )
 
 
 def _to_renewal(source: str) -> Feature:
@@ -57,4 +98,30 @@ def _to_completion(source: str) -> Feature:
         "planned end in {value} days",
         Aggregate.LIFE_LEFT,
         "completes_on",
+    )
+
+
+def _earlier_lives(source: str) -> Feature:
+    return Feature(
+        f"{source}_earlier_lives",
+        source,
+        Family.PLAN,
+        "Subscriptions that ended before the current or last one.",
+        "subscriptions",
+        "{value} earlier subscriptions",
+        Aggregate.LIFE_STATE,
+        "earlier_lives",
+    )
+
+
+def _since_end(source: str) -> Feature:
+    return Feature(
+        f"{source}_days_since_end",
+        source,
+        Family.PLAN,
+        "Days since the last subscription ended; null in one.",
+        "days",
+        "last subscription ended {value} days ago",
+        Aggregate.LIFE_SINCE_END,
+        "life_ended_on",
     )

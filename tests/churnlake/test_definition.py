@@ -53,4 +53,13 @@ def test_each_definition_has_words_of_its_own(load_shop: LoadShop) -> None:
         "within 5 days."
     )
     assert cancelled["eligible"].startswith("Scored is every customer subscribed at the end of the business date")
+    expiring = told(definition="expiry", gap_days=2, grace_days=5)
+    assert expiring["definition"] == (
+        "A customer whose paid time ends on days 3 to 32 after the business date has churned when it does not renew by "
+        "then, or within 5 days after."
+    )
+    assert expiring["eligible"] == (
+        "Scored is every customer whose paid time ends on days 3 to 32 after the business date, as far as known then."
+    )
+    assert told(definition="expiry")["definition"].endswith("has churned when it does not renew by then.")
     assert told(definition="label")["definition"] == "A customer has churned when the data set says so."

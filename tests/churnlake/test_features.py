@@ -80,8 +80,25 @@ def load_club(folder: Path, *edits: tuple[str, str]) -> Contract:
     return load_contract(folder / "contract.toml")
 
 
+# A second club of people who pay ahead, in place of the definition by visits.
+PAYMENTS = """[sources.payments]
+role = "renewals"
+path = "payments/{business_date}.csv"
+types = { id = "text", at = "timestamp", paid_to = "date", kind = "text", by_itself = "boolean", fee = "int" }
+[sources.payments.columns]
+customer_id = "id"
+event_ts = "at"
+paid_until = "paid_to"
+cancels = "kind = 'cancel'"
+auto_renew = "by_itself"
+plan = "kind"
+price = "fee"
+
+[churn]"""
+
 with TemporaryDirectory() as _folder:
     CLUB = build_catalogue(load_club(Path(_folder)))
+    PAYING_CLUB = build_catalogue(load_club(Path(_folder), ("[churn]", PAYMENTS)))
 CLUB_BY_NAME = {feature.name: feature for feature in CLUB}
 
 
@@ -105,7 +122,7 @@ def test_eight_lite_features_speak_for_the_eight_families() -> None:
     assert {feature.family for feature in CATALOGUE} == told_by_events
 
 
-@pytest.mark.parametrize("feature", [*CATALOGUE, *CLUB], ids=lambda feature: feature.name)
+@pytest.mark.parametrize("feature", [*CATALOGUE, *PAYING_CLUB], ids=lambda feature: feature.name)
 def test_every_wording_is_a_plain_phrase_with_its_value(feature: Feature) -> None:
     """A reason reads as English: the value once, no code words, no full stop, the description a sentence."""
     assert feature.wording.count("{value}") == 1
@@ -142,6 +159,8 @@ def test_every_wording_is_a_plain_phrase_with_its_value(feature: Feature) -> Non
         ("memberships_price", "price of 5 EUR"),
         ("memberships_days_to_renewal", "renews in 5 days"),
         ("memberships_earlier_lives", "5 earlier subscriptions"),
+        ("payments_days_to_expiry", "paid for 5 more days"),
+        ("payments_cancels_count_30d", "cancelled 5 times in the last 30 days"),
         ("memberships_days_since_end", "last subscription ended 5 days ago"),
         ("members_home_town", "home town: 5"),
         (
@@ -161,11 +180,11 @@ def test_every_wording_is_a_plain_phrase_with_its_value(feature: Feature) -> Non
 )
 def test_a_reason_reads_as_said_aloud(name: str, phrase: str) -> None:
     """One phrase of each kind, its value put in."""
-    (feature,) = [one for one in (*CATALOGUE, *CLUB) if one.name == name]
+    (feature,) = [one for one in (*CATALOGUE, *PAYING_CLUB) if one.name == name]
     assert feature.wording.replace("{value}", "5") == phrase
 
 
-@pytest.mark.parametrize("catalogue", [CATALOGUE, CLUB], ids=["one source", "several"])
+@pytest.mark.parametrize("catalogue", [CATALOGUE, PAYING_CLUB], ids=["one source", "several"])
 def test_no_two_features_are_worded_alike(catalogue: tuple[Feature, ...]) -> None:
     """A reader of reasons can tell any two features apart, also those of two sources."""
     wordings = Counter(feature.wording for feature in catalogue)
@@ -273,6 +292,37 @@ def test_where_leaving_is_cancelling_nobody_scored_has_left(tmp_path: Path) -> N
     names = [feature.name for feature in build_catalogue(contract) if feature.source == "memberships"]
     assert "memberships_earlier_lives" in names
     assert "memberships_days_since_end" not in names
+
+
+def test_what_was_paid_for_tells_the_days_left_and_the_transactions() -> None:
+    """All columns of payments are mapped; where leaving is something else, the days since the end are told too."""
+    of_payments = {feature.name: feature for feature in PAYING_CLUB if feature.source == "payments"}
+    assert list(of_payments) == [
+        "payments_days_to_expiry", "payments_tenure_days", "payments_days_since_last", "payments_plan",
+        "payments_price", "payments_auto_renew", "payments_cancelled", "payments_earlier_lives",
+        "payments_days_since_end", "payments_renewals_count_7d", "payments_cancels_count_7d",
+        "payments_renewals_count_30d", "payments_cancels_count_30d",
+    ]  # fmt: skip
+    assert [name for name, feature in of_payments.items() if feature.kind == "category"] == ["payments_plan"]
+    assert {name for name, feature in of_payments.items() if feature.lite} == {
+        "payments_auto_renew",
+        "payments_renewals_count_30d",
+    }
+
+
+def test_where_leaving_is_expiring_only_what_is_mapped_is_told(tmp_path: Path) -> None:
+    """Scored is who has paid time left, so nothing is told of the days since it ended, nor of columns not mapped."""
+    bare = PAYMENTS.split("cancels =", maxsplit=1)[0] + "\n[churn]"
+    leaving = 'definition = "inactivity"\nactivity = "customer_id IS NOT NULL"\nactive_within_days = 30\n'
+    contract = load_club(tmp_path, ("[churn]", bare), (leaving, 'definition = "expiry"\n'))
+    assert [feature.name for feature in build_catalogue(contract) if feature.source == "payments"] == [
+        "payments_days_to_expiry",
+        "payments_tenure_days",
+        "payments_days_since_last",
+        "payments_earlier_lives",
+        "payments_renewals_count_7d",
+        "payments_renewals_count_30d",
+    ]
 
 
 def test_every_attribute_is_a_feature_unless_protected() -> None:

@@ -364,7 +364,7 @@ def test_every_built_in_suite_is_about_a_table_of_the_registry() -> None:
     """
     paths = {path.stem: path for path in (ROOT / "expectations").iterdir()}
     tables = {"events", "daily_activity", "known_customers", "population", "features", "scores"}
-    roles = {"customers": (), "subscriptions": (), "labels": ("is_churned",)}
+    roles = {"customers": (), "subscriptions": (), "renewals": ("event_ts", "paid_until"), "labels": ("is_churned",)}
     assert set(paths) == tables | set(roles)
     for name, columns in roles.items():
         suite = read_suite(paths[name], ["customer_id", *columns])

@@ -106,6 +106,56 @@ settle_days = 0
 grace_days = 3
 """
 
+GYM = """
+[contract]
+name = "gym"
+timezone = "Europe/London"
+currency = "GBP"
+unit = "member"
+
+[calendar]
+starts_on = "2026-01-01"
+clock = "replay"
+
+[sources.payments]
+role = "renewals"
+path = "payments/{business_date}.csv"
+on_missing = "warn"
+max_late_days = 10
+ready = { stable_seconds = 0 }
+
+[sources.payments.types]
+member = "text"
+at = "timestamp"
+paid_to = "date"
+kind = "text"
+by_itself = "boolean"
+pass = "text"
+fee = "decimal(8,2)"
+
+[sources.payments.columns]
+customer_id = "member"
+event_ts = "at"
+paid_until = "paid_to"
+cancels = "kind = 'cancel'"
+auto_renew = "by_itself"
+plan = "pass"
+price = "fee"
+
+[churn]
+definition = "expiry"
+gap_days = 3
+horizon_days = 14
+grace_days = 5
+settle_days = 1
+
+[features]
+windows_days = [30, 90]
+
+[training]
+max_cutoffs = 6
+"""
+
 MakeContract = Callable[..., Contract]
 
 
@@ -134,6 +184,12 @@ def make_contract() -> MakeContract:
 def make_club() -> MakeContract:
     """Writes the club's contract into a folder and loads it, as `make_contract` does the shop's."""
     return functools.partial(_write, CLUB)
+
+
+@pytest.fixture(scope="session")
+def make_gym() -> MakeContract:
+    """Writes the gym's contract into a folder and loads it, as `make_contract` does the shop's."""
+    return functools.partial(_write, GYM)
 
 
 def _write(text: str, folder: Path, *changes: tuple[str, str]) -> Contract:
