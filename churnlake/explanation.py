@@ -24,12 +24,17 @@ class Window:
 
 @dataclass(frozen=True)
 class Life:
-    """The life of a subscription that counts, as far as it was known; all None and an `oddity` where there is none."""
+    """The life of a subscription that counts, as far as it was known; all None and an `oddity` where there is none.
+
+    Where somebody pays ahead, `ended_on` is the first day not paid for, and `paid_on` when the transaction that says so
+    happened.
+    """
 
     started_on: date | None = None
     ended_on: date | None = None
     completes_on: date | None = None
     oddity: str | None = None
+    paid_on: date | None = None
 
 
 @dataclass(frozen=True)
@@ -37,7 +42,8 @@ class Evidence:
     """What decides about one customer at one cutoff, and later about the label.
 
     `first_active` and `last_active` are days of the span that the cutoff reads. `life` is as known at the cutoff,
-    `later_life` as known when the label matured. `stayed_on` is the first active day inside the label window.
+    `later_life` as known when the label matured. `stayed_on` is the first active day inside the label window, or the
+    day on which somebody whose time was running out paid for more.
     """
 
     known_since: date | None
@@ -90,6 +96,8 @@ def why_eligible(contract: Contract, day: date, reason: str | None, found: Evide
             return _why_active(contract, day, reason, found)
         case "label":
             return "the data set tells an outcome" if reason is None else "the data set tells no outcome for this date"
+        case "expiry":
+            return _why_expiring(contract, day, reason, found.life or Life())
         case _:
             return _why_subscribed(contract, day, reason, found.life or Life())
 
@@ -123,6 +131,23 @@ def _why_subscribed(contract: Contract, day: date, reason: str | None, life: Lif
     return told.get(reason, f"excluded as {reason}")
 
 
+def _why_expiring(contract: Contract, day: date, reason: str | None, life: Life) -> str:
+    days = calendar.label_window(day, contract.churn.gap_days, contract.churn.horizon_days)
+    paid = f"by {day} it was paid until {life.ended_on}"
+    since = _days(day - (life.started_on or day))
+    told = {
+        None: f"{paid}, inside {days.first} .. {days.last}",
+        "not_expiring": f"{paid if life.ended_on else 'it was paid for ever'}, after {days.last}",
+        "expires_in_gap": f"{paid}, inside the gap: nobody could act on it",
+        "ended": f"{paid}, {_days(day - (life.ended_on or day))} before",
+        "too_new": f"paid since {life.started_on}, {since} before; min_tenure_days is {contract.churn.min_tenure_days}",
+        "missing_end": "no transaction says until when it pays",
+        "never_started": "every transaction pays until its own day or before",
+        "no_subscription": f"no transaction was known by {day}",
+    }
+    return told.get(reason, f"excluded as {reason}")
+
+
 def why_label(contract: Contract, day: date, outcome: Outcome | None, found: Evidence) -> str:
     """Why the customer churned or stayed, from what was known when the label matured; None: why it has no label."""
     if contract.churn.definition == "label":
@@ -132,7 +157,10 @@ def why_label(contract: Contract, day: date, outcome: Outcome | None, found: Evi
         if found.stayed_on is not None:
             return f"active on {found.stayed_on}, inside {days.first} .. {days.last}"
         return f"no activity from {days.first} to {days.last}"
-    return _why_left(days, outcome, found.later_life or Life())
+    life = found.later_life or Life()
+    if contract.churn.definition == "expiry":
+        return _why_renewed(days, contract.churn.grace_days, life, found.stayed_on)
+    return _why_left(days, outcome, life)
 
 
 def _as_told(outcome: Outcome | None) -> str:
@@ -148,6 +176,15 @@ def _why_left(days: DayRange, outcome: Outcome | None, life: Life) -> str:
     if outcome == "churned":
         return f"{ended}, inside {days.first} .. {days.last}"
     return f"{ended}: the subscription goes on" if life.ended_on is None else f"{ended}, after {days.last}"
+
+
+def _why_renewed(days: DayRange, grace_days: int, life: Life, renewed_on: date | None) -> str:
+    if life.ended_on is None or life.ended_on not in days:
+        until = life.ended_on or "no certain day"
+        return f"as it turned out it was paid until {until}, outside {days.first} .. {days.last}"
+    if renewed_on is not None:
+        return f"paid until {life.ended_on}, and renewed on {renewed_on}"
+    return f"paid until {life.ended_on}, and not renewed by {life.ended_on + timedelta(days=grace_days)}"
 
 
 def standing(happened: date, known: date, day: date, judged_on: date | None) -> str:

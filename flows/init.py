@@ -146,7 +146,7 @@ def _customers(tables: Sequence[Table], told: str | None, *, asks: bool) -> Mapp
 
 def _refuse_without_events(parts: Sequence[Part], unused: Sequence[str]) -> None:
     """Lists of customers alone do not say who left."""
-    if {"events", "subscriptions", "labels"} & {part.role for part in parts}:
+    if {"events", "subscriptions", "renewals", "labels"} & {part.role for part in parts}:
         return
     told = [f"{part.name}: {part.role}: {part.why}" for part in parts]
     raise DataRefusedError(

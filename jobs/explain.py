@@ -20,17 +20,17 @@ from churnlake.contract import Contract, load_contract
 from churnlake.due import complete_through
 from churnlake.errors import UsageError
 from churnlake.explanation import Evidence, Life, Outcome
-from churnlake.features import build_catalogue
+from churnlake.features import PRICE_SCALE, build_catalogue
 from churnlake.ledger import Delivery, Ledger
 from churnlake.settings import Settings
 from jobs.application import end_group_with_parent, exit_code_of
 from jobs.content import Tiles, required
-from jobs.facts import PRICE_SCALE
 from jobs.features import features_at
 from jobs.labels import label_activity, labels_at
 from jobs.lake import ReadOnlyLake
 from jobs.lives import lives_at
 from jobs.population import activity_at, population_at
+from jobs.renewals import paid_lives_at, renewed_at
 from jobs.snapshot import STATE_TABLES, read_tiles, tile_versions
 from jobs.tiles import TILE_TABLES
 from jobs.training import settled_slots
@@ -187,6 +187,8 @@ def _evidence(own: Tiles, contract: Contract, known_since: date, day: date, matu
             stayed = days.agg(F.min("event_date")).collect()[0][0]
         first, last = (None, None) if active is None else (active["first"], active["last"])
         return Evidence(known_since, first, last, stayed)
+    if contract.churn.definition == "expiry":
+        return _paid_evidence(required(own.renewals), contract, known_since, day, judged_on)
     if own.subscriptions is None:
         return Evidence(known_since)
     later = None if judged_on is None else _life(own, contract, day, judged_on)
@@ -199,6 +201,26 @@ def _life(own: Tiles, contract: Contract, day: date, known_on: date) -> Life | N
         return None
     one = rows[0]
     return Life(one["life_started_on"], one["life_ended_on"], one["completes_on"], one["oddity"])
+
+
+def _paid_evidence(
+    renewals: DataFrame, contract: Contract, known_since: date, day: date, judged_on: date | None
+) -> Evidence:
+    life = _paid_life(renewals, contract, day, day)
+    if judged_on is None:
+        return Evidence(known_since, life=life)
+    due = renewed_at(renewals, contract, {day: judged_on}).collect()
+    renewed_on = due[0]["renewed_on"] if due else None
+    later = _paid_life(renewals, contract, day, judged_on)
+    return Evidence(known_since, stayed_on=renewed_on, life=life, later_life=later)
+
+
+def _paid_life(renewals: DataFrame, contract: Contract, day: date, known_on: date) -> Life | None:
+    rows = paid_lives_at(renewals, contract, {day: known_on}).collect()
+    if not rows:
+        return None
+    one = rows[0]
+    return Life(one["life_started_on"], one["life_ended_on"], oddity=one["oddity"], paid_on=one["transaction_on"])
 
 
 def _label(own: Tiles, contract: Contract, day: date, maturity: Maturity, found: Evidence) -> dict[str, Any]:
@@ -229,13 +251,13 @@ def _facts(
         for row in _days(own.daily_activity, contract, day).collect():
             told = _told_day(row, contract)
             yield _fact(row, told, row["event_date"], day, judged_on) | {"decides": row["event_date"] in deciding}
-    begun = {one.started_on for one in (found.life, found.later_life) if one is not None}
     decided: set[str] = set()
-    for table in (own.subscriptions, own.outcomes_told, own.attributes):
+    for table in (own.subscriptions, own.renewals, own.outcomes_told, own.attributes):
         for row in [] if table is None else table.orderBy(F.desc("known_date"), F.desc("sign")).collect():
-            # A state counts from the day it was known, whatever days it tells of.
-            fact = _fact(row, _told_state(row), min(row["event_date"], row["known_date"]), day, judged_on)
-            decides = row["sign"] > 0 and fact["standing"] not in decided and _is_about(row, table, own, begun)
+            # A state counts from the day it was known, whatever days it tells of; a transaction happens on its own.
+            told_on = row["event_date"] if table is own.renewals else min(row["event_date"], row["known_date"])
+            fact = _fact(row, _told_state(row), told_on, day, judged_on)
+            decides = row["sign"] > 0 and fact["standing"] not in decided and _is_about(row, table, own, found)
             decided |= {fact["standing"]} if decides else set()
             yield fact | {"decides": decides}
 
@@ -261,9 +283,14 @@ def _told_state(row: Row) -> str:
     return ", ".join(values) + (", taken back" if row["sign"] < 0 else "")
 
 
-def _is_about(row: Row, table: DataFrame | None, own: Tiles, begun: set[date | None]) -> bool:
-    """Whether a state is of the life that counts, or the outcome that was told; attributes decide nothing."""
-    return table is own.outcomes_told or (table is own.subscriptions and row["started_on"] in begun)
+def _is_about(row: Row, table: DataFrame | None, own: Tiles, found: Evidence) -> bool:
+    """Whether a row is of the life that counts, or the outcome that was told; attributes decide nothing."""
+    lives = [one for one in (found.life, found.later_life) if one is not None]
+    if table is own.subscriptions:
+        return row["started_on"] in {one.started_on for one in lives}
+    if table is own.renewals:
+        return row["event_date"] in {found.stayed_on, *(one.paid_on for one in lives)}
+    return table is own.outcomes_told
 
 
 def _fact(row: Row, told: str, happened: date, day: date, judged_on: date | None) -> dict[str, Any]:

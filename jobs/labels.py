@@ -11,7 +11,7 @@ from jobs.content import KEYS, Tiles, required
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.population import population_at
-from jobs.renewals import counts, paid_lives_at, transactions_at
+from jobs.renewals import renewed_at
 
 
 def labels_at(
@@ -38,7 +38,8 @@ def labels_at(
         case "cancellation":
             told = _cancelled(required(tiles.subscriptions), contract, matured_on)
         case "expiry":
-            told = _expired(required(tiles.renewals), contract, matured_on)
+            due = renewed_at(required(tiles.renewals), contract, matured_on)
+            told = due.select(*KEYS, F.col("renewed_on").isNull().alias("is_churned"))
         case "label":
             told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
     labelled = eligible.join(told, [*KEYS]).filter(F.col("is_churned").isNotNull())
@@ -78,23 +79,3 @@ def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping
     lives = lives_at(subscriptions, contract, matured_on)
     is_member = (F.col("life_started_on") <= F.col("business_date")) & (days.isNull() | (days > churn.gap_days))
     return lives.filter(is_member).select(*KEYS, F.coalesce(days <= last, F.lit(False)).alias("is_churned"))
-
-
-def _expired(renewals: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
-    churn = contract.churn
-    days = F.datediff("life_ended_on", "business_date")
-    due = paid_lives_at(renewals, contract, matured_on).filter(
-        days.between(churn.gap_days + 1, churn.gap_days + churn.horizon_days)
-    )
-    ends = due.select(*KEYS, "life_ended_on")
-    paying = (
-        transactions_at(renewals, matured_on)
-        .filter(counts() & ~F.col("cancels"))
-        .select(*KEYS, "event_date", "paid_until")
-    )
-    in_time = F.col("event_date") <= F.date_add("life_ended_on", churn.grace_days)
-    is_after = F.col("event_date") > F.col("business_date")
-    beyond = F.col("paid_until") > F.col("life_ended_on")
-    renewed = paying.join(ends, [*KEYS]).filter(is_after & in_time & beyond)
-    stayed = renewed.select(*KEYS).distinct().withColumn("stayed", F.lit(True))
-    return ends.join(stayed, [*KEYS], "left").select(*KEYS, F.col("stayed").isNull().alias("is_churned"))

@@ -50,6 +50,25 @@ def paid_lives_at(renewals: DataFrame, contract: Contract, known_on: Mapping[dat
     return has_end.join(lives, [*KEYS], "left").withColumn("oddity", oddity).drop("has_end")
 
 
+def renewed_at(renewals: DataFrame, contract: Contract, known_on: Mapping[date, date]) -> DataFrame:
+    """Whose paid time ends in the label window of each cutoff, and when they renewed, as known by a date of its own.
+
+    Columns: business_date, customer_id, life_ended_on, renewed_on (date of the first renewing transaction, null where
+    there is none). It happens after the cutoff and no later than the grace after the end, and pays beyond that end.
+    """
+    churn = contract.churn
+    left = F.datediff("life_ended_on", "business_date")
+    is_due = left.between(churn.gap_days + 1, churn.gap_days + churn.horizon_days)
+    due = paid_lives_at(renewals, contract, known_on).filter(is_due).select(*KEYS, "life_ended_on")
+    paying = transactions_at(renewals, known_on).filter(counts() & ~F.col("cancels"))
+    is_after = F.col("event_date") > F.col("business_date")
+    in_time = F.col("event_date") <= F.date_add("life_ended_on", churn.grace_days)
+    beyond = F.col("paid_until") > F.col("life_ended_on")
+    renewing = paying.select(*KEYS, "event_date", "paid_until").join(due, [*KEYS]).filter(is_after & in_time & beyond)
+    first = renewing.groupBy(*KEYS).agg(F.min("event_date").alias("renewed_on"))
+    return due.join(first, [*KEYS], "left")
+
+
 def _paid_spells(transactions: DataFrame) -> DataFrame:
     """The days that each transaction speaks for: from its own to the end it tells, or to the next transaction."""
     in_order = Window.partitionBy(*KEYS).orderBy(*_ORDER)

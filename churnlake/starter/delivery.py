@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
+from churnlake.contract.roles import HAPPENINGS
 from churnlake.contract.values import WEEKDAYS
 from churnlake.errors import DataRefusedError
 from churnlake.starter.columns import Column
@@ -47,13 +48,14 @@ def decide_delivery(part: Part, today: date) -> Delivery:
     """The delivery of a source, from the names of its files and the days in its rows. Dates after `today` are plans."""
     files = part.table.rows.table.files
     slots = [file.day for file in files if file.day is not None]
-    if part.role == "events" and len(set(slots)) == len(files) and (share := _share_of_its_day(part)) is not None:
+    happens = part.role in HAPPENINGS
+    if happens and len(set(slots)) == len(files) and (share := _share_of_its_day(part)) is not None:
         if share >= _SHARE_OF_ITS_DAY:
             return _daily(part, files, sorted(slots))
         return _history(
             part, _newest(files), today, f"each file reaches far back ({share:.0%} of rows are of its own days)"
         )
-    if slots and len(set(slots)) == len(files) and part.role != "events":
+    if slots and len(set(slots)) == len(files) and not happens:
         return _history(part, _newest(files), today, "a whole table per date: the newest file counts")
     return _history(
         part, files, today, "no date in the names of its files" if not slots else "several files for one date"

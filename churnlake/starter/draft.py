@@ -15,6 +15,11 @@ NO_CURRENCY = "XXX"
 # Files this old are an archive: nothing new is expected every night.
 _ARCHIVE_DAYS = 14
 _MARK = "CHECK"
+_HORIZON_OF = {
+    "label": "the span its outcome is about",
+    "cancellation": "how far ahead a cancellation is foretold",
+    "expiry": "scored is whose paid time ends in so many days",
+}
 _NAMED = {"dollar": "USD", "usd": "USD", "eur": "EUR", "euro": "EUR", "gbp": "GBP", "pound": "GBP", "chf": "CHF"}
 
 
@@ -132,6 +137,8 @@ def _definition(parts: Sequence[Part]) -> Choice:
         return Choice("label", f"{roles['labels']} brings the outcome itself")
     if "subscriptions" in roles:
         return Choice("cancellation", f"{roles['subscriptions']} says when each one ends")
+    if "renewals" in roles:
+        return Choice("expiry", f"{roles['renewals']} says until when each one has paid")
     return Choice("inactivity", "nobody cancels here: who stays away for the horizon counts as gone")
 
 
@@ -173,7 +180,7 @@ def _rhythm(sources: Sequence[Source]) -> Rhythm | None:
 def _horizon(definition: str, rhythm: Rhythm | None) -> Choice:
     if rhythm is not None:
         return Choice(str(rhythm.horizon_days), rhythm.why, check=_MARK in rhythm.why)
-    told = "the span its outcome is about" if definition == "label" else "how far ahead a cancellation is foretold"
+    told = _HORIZON_OF[definition]
     return Choice(str(DEFAULT_HORIZON), f"CHECK: {told}; the data cannot tell what you can act on", check=True)
 
 

@@ -1,7 +1,7 @@
 """What a sample table is for churn: its role, and which of its columns stand for which canonical ones."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -27,7 +27,7 @@ from churnlake.starter.mapping import (
 )
 from churnlake.starter.samples import contract_name
 
-Role = Literal["events", "customers", "subscriptions", "labels", "lookup"]
+Role = Literal["events", "customers", "subscriptions", "renewals", "labels", "lookup"]
 
 # Of tables with one row per customer a few repeat: moved, twice enrolled.
 _ONE_ROW_EACH = 0.97
@@ -116,7 +116,10 @@ def _parts(table: Table, customer: Column) -> list[Part] | str:
         return _labels(table, customer, churn)
     if start is not None and end is not None and start is not end and not _are_sessions(start, end):
         return [_subscriptions(table, customer, start, end)]
-    time = _event_time(table)
+    until = next((one for one in _times(table) if words.says_paid_until(one.name)), None)
+    time = _event_time(table, until)
+    if until is not None and time is not None and not one_each:
+        return [_renewals(table, customer, time, until)]
     if time is not None and (not one_each or _looks_like_events(table)):
         return [_events(table, customer, time)]
     if one_each:
@@ -141,8 +144,10 @@ def _times(table: Table) -> list[Column]:
     return table.of_nature("time", "date", "day number")
 
 
-def _event_time(table: Table) -> Column | None:
-    fitting = [one for one in _times(table) if not words.speaks_of(one.name, words.NOT_AN_EVENT) and one.filled]
+def _event_time(table: Table, until: Column | None) -> Column | None:
+    """When a row happened: the time that is likeliest, but for the one `until` which somebody has paid."""
+    times = [one for one in _times(table) if one is not until and one.filled]
+    fitting = [one for one in times if not words.speaks_of(one.name, words.NOT_AN_EVENT)]
     order = {"time": 2, "date": 1, "day number": 0}
 
     def rank(column: Column) -> tuple[bool, int, int]:
@@ -163,13 +168,12 @@ def _churn_column(table: Table, customer: Column) -> Column | None:
 
 
 def _labels(table: Table, customer: Column, churn: Column) -> list[Part]:
-    seen = sorted({value.strip() for value in churn.values if value is not None})
-    yes = [value for value in seen if value.lower() in _YES]
+    seen, yes = _seen(churn), _yes(churn)
     if churn.nature == "flag":
         test, why = churn.sql, f"{churn.name} is true or false"
     else:
         value = yes[0] if len(yes) == 1 else min(seen, key=churn.values.count)
-        test = f"{churn.sql} = {value if churn.nature == 'number' else literal(value)}"
+        test = _equals(churn, value)
         why = f"{churn.name} holds {' and '.join(seen)}" + ("" if len(yes) == 1 else f"; CHECK that {value} means gone")
     told = f"one row for each {customer.name}, and {churn.name} says who left"
     outcome = Part(
@@ -178,6 +182,30 @@ def _labels(table: Table, customer: Column, churn: Column) -> list[Part]:
     )  # fmt: skip
     profile = _customers(table, customer, churn, f"the same rows: all but {churn.name} describe the customer")
     return [profile, outcome] if len(profile.columns) > 1 else [outcome]
+
+
+def _seen(column: Column) -> list[str]:
+    return sorted({value.strip() for value in column.values if value is not None})
+
+
+def _yes(column: Column) -> list[str]:
+    return [value for value in _seen(column) if value.lower() in _YES]
+
+
+def _equals(column: Column, value: str) -> str:
+    return f"{column.sql} = {value if column.nature == 'number' else literal(value)}"
+
+
+def _is_yes(table: Table, *known: Collection[str]) -> Mapped | None:
+    """The test of the column of two values, one of them a yes, whose name speaks of all that is known."""
+    for column in table.columns.values():
+        if not all(words.speaks_of(column.name, one) for one in known):
+            continue
+        if column.nature == "flag":
+            return Mapped(column.sql, f"{column.name} is true or false")
+        if column.distinct <= 2 and len(_yes(column)) == 1:
+            return Mapped(_equals(column, _yes(column)[0]), f"{column.name} holds {' and '.join(_seen(column))}")
+    return None
 
 
 def _customers(table: Table, customer: Column, outcome: Column | None, why: str) -> Part:
@@ -211,9 +239,6 @@ def _no_attribute(column: Column) -> str | None:
 
 def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -> Part:
     renewal = by_name([one for one in _times(table) if one not in (start, end)], words.RENEWAL)
-    texts = [one for one in table.of_nature("text", "id") if one is not customer and one.distinct <= _MOST_LEVELS]
-    plan = by_name(texts, words.PLAN)
-    price = by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
     open_rows = len(end.values) - end.filled
     counted = f"; {told_time(start)}" if start.nature == "day number" else ""
     columns = {
@@ -225,12 +250,33 @@ def _subscriptions(table: Table, customer: Column, start: Column, end: Column) -
     }
     if renewal is not None:
         columns["renews_on"] = Mapped(as_date(renewal), renewal.name)
-    if plan is not None:
-        columns["plan"] = Mapped(plan.sql, f"{plan.distinct:,} different")
-    if price is not None:
-        columns["price"] = Mapped(price.sql, price.name)
+    columns |= _plan_and_price(table, customer)
     why = f"{start.name} and {end.name} begin and end something"
     return Part(table.name, table, "subscriptions", why, columns, time=start, end=end, customer=customer)
+
+
+def _plan_and_price(table: Table, customer: Column) -> dict[str, Mapped]:
+    texts = [one for one in table.of_nature("text", "id") if one is not customer and one.distinct <= _MOST_LEVELS]
+    plan = by_name(texts, words.PLAN)
+    price = by_name(table.of_nature("money"), words.PRICE | words.TOTAL)
+    found = {} if plan is None else {"plan": Mapped(plan.sql, f"{plan.distinct:,} different")}
+    return found | ({} if price is None else {"price": Mapped(price.sql, price.name)})
+
+
+def _renewals(table: Table, customer: Column, time: Column, until: Column) -> Part:
+    told = f"{until.name}: CHECK that it is the first day not paid for; DATE_ADD({as_date(until)}, 1) if it is the last"
+    columns = {
+        "customer_id": identity(customer),
+        "event_ts": Mapped(as_time(time), told_time(time)),
+        "paid_until": Mapped(as_date(until), told),
+    }
+    cancels = _is_yes(table, words.CANCEL)
+    auto_renew = _is_yes(table, words.AUTO_RENEWAL, words.RENEWAL)
+    columns |= {} if cancels is None else {"cancels": cancels}
+    columns |= {} if auto_renew is None else {"auto_renew": auto_renew}
+    columns |= _plan_and_price(table, customer)
+    why = f"many rows for one {customer.name}, each paid until {until.name}"
+    return Part(table.name, table, "renewals", why, columns, time=time, customer=customer)
 
 
 def _events(table: Table, customer: Column, time: Column) -> Part:

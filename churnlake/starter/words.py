@@ -29,6 +29,10 @@ START = _known("start started begin begins from registration registered activate
 END = _known(
     "end ended until unregistration cancelled canceled cancellation terminated closed left ende kuendigung churned to"
 )
+EXPIRY = _known("expire expires expired expiry expiration ablauf")
+PAID, UNTIL = _known("paid valid bezahlt gueltig"), _known("until to through till bis")
+CANCEL = _known("cancel cancels cancelled canceled cancellation kuendigung")
+AUTO_RENEWAL = _known("auto automatic autorenew")
 RENEWAL = _known("renew renews renewal renewed")
 PLAN = _known("plan tariff tarif package product contract")
 CHURN = _known("churn churned churner attrition exited left lost cancelled canceled gekuendigt")
@@ -50,6 +54,11 @@ def words(name: str) -> tuple[str, ...]:
 def speaks_of(name: str, known: Collection[str]) -> bool:
     """Whether a word of the name is one of the known ones."""
     return any(word in known for word in words(name))
+
+
+def says_paid_until(name: str) -> bool:
+    """Whether a name is one of days until which something is paid: `expires_on`, `paid_until`."""
+    return speaks_of(name, EXPIRY) or (speaks_of(name, PAID) and speaks_of(name, UNTIL))
 
 
 def is_id(name: str) -> bool:

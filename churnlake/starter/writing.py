@@ -170,6 +170,8 @@ def _churn(draft: Draft) -> Iterator[str]:
     if draft.rhythm is not None and draft.rhythm.returning is not None:
         share = f"{draft.rhythm.returning:.0%}"
         yield f"# Of silences longer than {told.value} days, {share} ended with a return in these files."
+    if draft.definition.value == "expiry":
+        yield _line("grace_days", "0", "CHECK: days after the end in which paying again is no churn")
     if draft.definition.value != "label":
         yield _line("gap_days", "0", "the time you need to act before the horizon begins")
 

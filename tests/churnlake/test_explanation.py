@@ -94,6 +94,55 @@ def test_a_label_of_a_subscription_is_told_by_its_end(
 
 
 @pytest.mark.parametrize(
+    ("reason", "life", "told"),
+    [
+        (
+            None,
+            Life(BEFORE, date(2024, 3, 3)),
+            "by 2024-02-28 it was paid until 2024-03-03, inside 2024-03-03 .. 2024-03-09",
+        ),
+        ("not_expiring", Life(BEFORE, date(2024, 3, 10)), "paid until 2024-03-10, after 2024-03-09"),
+        ("not_expiring", Life(BEFORE), "it was paid for ever, after 2024-03-09"),
+        ("expires_in_gap", Life(BEFORE, date(2024, 3, 2)), "paid until 2024-03-02, inside the gap: nobody could act"),
+        ("ended", Life(BEFORE, DAY), "paid until 2024-02-28, 0 days before"),
+        (
+            "too_new",
+            Life(date(2024, 2, 27), date(2024, 3, 3)),
+            "paid since 2024-02-27, 1 day before; min_tenure_days is 14",
+        ),
+        ("missing_end", Life(oddity="missing_end"), "no transaction says until when it pays"),
+        ("never_started", Life(oddity="never_started"), "every transaction pays until its own day or before"),
+        ("no_subscription", None, "no transaction was known by 2024-02-28"),
+    ],
+)
+def test_each_reason_of_paid_time_names_its_days(
+    load_shop: LoadShop, reason: str | None, life: Life | None, told: str
+) -> None:
+    """With a gap of 3 days and a horizon of 7 the label window goes over the leap day to 9 March."""
+    gym = changed(load_shop(), definition="expiry", gap_days=3, horizon_days=7, min_tenure_days=14)
+    assert told in why_eligible(gym, DAY, reason, Evidence(BEFORE, life=life))
+
+
+@pytest.mark.parametrize(
+    ("later", "renewed_on", "told"),
+    [
+        (Life(BEFORE, date(2024, 3, 9)), None, "paid until 2024-03-09, and not renewed by 2024-03-14"),
+        (Life(BEFORE, date(2024, 3, 9)), date(2024, 3, 14), "paid until 2024-03-09, and renewed on 2024-03-14"),
+        (Life(BEFORE, date(2024, 3, 10)), None, "as it turned out it was paid until 2024-03-10, outside 2024-03-03 .."),
+        (Life(BEFORE, date(2024, 3, 2)), None, "as it turned out it was paid until 2024-03-02, outside"),
+        (None, None, "as it turned out it was paid until no certain day, outside"),
+    ],
+)
+def test_a_label_of_paid_time_is_told_by_its_end_and_the_renewal(
+    load_shop: LoadShop, later: Life | None, renewed_on: date | None, told: str
+) -> None:
+    """The last day of the window is one of it; the grace of five days begins with it."""
+    gym = changed(load_shop(), definition="expiry", gap_days=3, horizon_days=7, grace_days=5)
+    evidence = Evidence(BEFORE, stayed_on=renewed_on, later_life=later)
+    assert told in why_label(gym, DAY, "stayed" if renewed_on else "churned", evidence)
+
+
+@pytest.mark.parametrize(
     ("outcome", "told"),
     [("churned", "says churned"), ("stayed", "says stayed"), (None, "tells no outcome for this date")],
 )

@@ -182,6 +182,57 @@ def test_a_subscription_is_told_as_it_was_known_then_and_later(
     )
 
 
+def test_paid_time_is_told_with_the_transactions_that_decide(
+    spark: SparkSession, tmp_path: Path, make_gym: MakeContract
+) -> None:
+    """Paid until 10 March, renewed on its last day of grace; what was told of the past afterwards does not count."""
+    gym, end, judged_on = make_gym(tmp_path), date(2026, 3, 10), date(2026, 3, 24)
+    paid = (
+        (date(2026, 1, 10), date(2026, 2, 9), date(2026, 1, 10)),
+        (date(2026, 2, 9), end, date(2026, 2, 9)),
+        (date(2026, 2, 1), date(2026, 2, 9), date(2026, 3, 30)),
+        (date(2026, 3, 15), date(2026, 4, 14), date(2026, 3, 15)),
+    )
+    rows = [
+        (
+            "payments",
+            "m",
+            datetime(on.year, on.month, on.day, tzinfo=UTC),
+            until,
+            False,
+            None,
+            None,
+            None,
+            on,
+            1,
+            known,
+            known,
+        )
+        for on, until, known in paid
+    ]
+    columns = (
+        "source STRING, customer_id STRING, event_ts TIMESTAMP, paid_until DATE, cancels BOOLEAN, auto_renew BOOLEAN, "
+        "plan STRING, price BIGINT, event_date DATE, sign INT, known_date DATE, slot DATE"
+    )
+    known = spark.createDataFrame([("payments", "m", date(2026, 1, 10))], KNOWN)
+    tiles = Tiles(known, renewals=spark.createDataFrame(rows, columns))
+    told = explain(tiles, gym, "m", DAY, Maturity(judged_on, judged_on))
+    assert told["why_eligible"] == "by 2026-03-01 it was paid until 2026-03-10, inside 2026-03-05 .. 2026-03-18"
+    assert told["label"] == {
+        "outcome": "stayed",
+        "known_on": judged_on,
+        "why": "paid until 2026-03-10, and renewed on 2026-03-15",
+    }
+    assert [(one["day"].isoformat(), one["decides"], one["standing"]) for one in told["facts"]] == [
+        ("2026-03-15", True, "counts for the label"),
+        ("2026-02-09", True, "counts"),
+        ("2026-01-10", False, "counts"),
+    ]
+    assert [one["day"].isoformat() for one in told["not_yet_known"]] == ["2026-02-01"]
+    young = explain(tiles, gym, "m", date(2026, 3, 8), Maturity(judged_on, None))
+    assert (young["reason"], young["label"]["outcome"]) == ("expires_in_gap", None)
+
+
 def test_maturity_is_what_training_goes_by(shop: Contract) -> None:
     """No delivery came, so no slot is settled before it is given up, 11 days later."""
     assert maturity_of(shop, [], date(2026, 1, 2), date(2026, 1, 20)) == Maturity(date(2026, 1, 9), None)

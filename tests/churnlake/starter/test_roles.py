@@ -77,6 +77,26 @@ def test_start_and_end_make_subscriptions(write: Write, tables: Tables) -> None:
     )
 
 
+def test_a_day_until_which_each_row_pays_makes_renewals(write: Write, tables: Tables) -> None:
+    """Flags of zeros and ones are tests; the time is not the day of expiry, though that lies later."""
+    lines = [f"{n % 3},2026-01-0{n + 1},2026-02-0{n + 1},{n % 2},{int(n > 3)},9.99,{'abc'[n % 3]}" for n in range(6)]
+    header = "member_id,transaction_date,membership_expire_date,is_cancel,is_auto_renew,price,plan\n"
+    write("transactions.csv", header + "\n".join(lines))
+    (part,) = parts_of(tables())
+    assert (part.role, sql_of(part)) == (
+        "renewals",
+        {
+            "customer_id": "member_id",
+            "event_ts": "CAST(transaction_date AS TIMESTAMP)",
+            "paid_until": "membership_expire_date",
+            "cancels": "is_cancel = 1",
+            "auto_renew": "is_auto_renew = 1",
+            "plan": "plan",
+            "price": "price",
+        },
+    )
+
+
 def test_what_begins_and_ends_within_a_day_is_an_event(write: Write, tables: Tables) -> None:
     """A call over midnight is one too; its start is its time."""
     calls = "".join(f"{n % 3},2026-01-0{n % 8 + 1} 23:50:00,2026-01-0{n % 8 + 1 + n % 2} 00:10:00\n" for n in range(12))

@@ -146,6 +146,16 @@ def test_subscriptions_with_events_become_a_contract_of_cancellation(
     }  # fmt: skip
 
 
+def test_payments_ahead_become_a_contract_of_expiry(write: Write, contract: Callable[[], tuple[Contract, str]]) -> None:
+    """A past of them covers the days on which they happened, not those they pay for."""
+    rows = "".join(f"{n % 3},2026-05-0{n % 9 + 1} 10:00:00,2026-06-0{n % 9 + 1}\n" for n in range(12))
+    write("payments.csv", "member_id,paid_at,valid_until\n" + rows)
+    told, text = contract()
+    assert (told.churn.definition, told.churn.active_within_days, told.churn.grace_days) == ("expiry", None, 0)
+    assert told.sources["payments"].through == date(2026, 5, 9)
+    assert "CHECK that it is the first day not paid for" in text
+
+
 def test_files_of_a_table_with_other_columns_are_told(
     write: Write, contract: Callable[[], tuple[Contract, str]]
 ) -> None:
