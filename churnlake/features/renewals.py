@@ -79,6 +79,7 @@ def _since_transaction(source: str) -> Feature:
         "last payment or cancellation {value} days ago",
         Aggregate.LIFE_AGE,
         "transaction_on",
+        lite=True,
     )
 
 

@@ -305,6 +305,7 @@ def test_what_was_paid_for_tells_the_days_left_and_the_transactions() -> None:
     ]  # fmt: skip
     assert [name for name, feature in of_payments.items() if feature.kind == "category"] == ["payments_plan"]
     assert {name for name, feature in of_payments.items() if feature.lite} == {
+        "payments_days_since_last",
         "payments_auto_renew",
         "payments_renewals_count_30d",
     }
