@@ -9,6 +9,7 @@ from pyspark.sql import functions as F
 from churnlake.contract.schema import Contract
 from jobs.content import KEYS, Tiles, required
 from jobs.lives import lives_at
+from jobs.renewals import paid_lives_at
 
 
 def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], churned: DataFrame) -> DataFrame:
@@ -19,6 +20,7 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
 
     - inactivity: the day after the last one with net activity, which may lie before the cutoff; silence has no other.
     - cancellation: the first day no longer subscribed.
+    - expiry: the first day not paid for any more.
     - otherwise the data say who left, not when: no rows.
     """
     match contract.churn.definition:
@@ -27,6 +29,9 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, known_on).join(churned, [*KEYS], "left_semi")
             return lives.select(*KEYS, F.col("life_ended_on").alias("churned_on"))
+        case "expiry":
+            paid = paid_lives_at(required(tiles.renewals), contract, known_on).join(churned, [*KEYS], "left_semi")
+            return paid.select(*KEYS, F.col("life_ended_on").alias("churned_on"))
         case _:
             return churned.select(*KEYS, F.lit(None).cast("date").alias("churned_on")).limit(0)
 
