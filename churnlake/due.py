@@ -62,6 +62,17 @@ def training_schedule(contract: Contract, complete: date) -> Schedule:
     return calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
 
 
+def first_model_needs(contract: Contract) -> date:
+    """The date through which data must be complete before there is a cutoff to train and one to test on."""
+    churn, rules = contract.churn, contract.training
+    if rules.train_on:
+        newest = max(min(rules.train_on), min(rules.test_on))
+    else:
+        first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
+        newest = calendar.matures_on(first, churn.maturity_days)
+    return calendar.matures_on(newest, churn.maturity_days)
+
+
 def what_is_due(contract: Contract, sealed: date | None, now: datetime, until: date | None = None) -> Due:
     """Business dates to run now, oldest first. `until` asks for one date: it and what was missed before it.
 

@@ -181,12 +181,14 @@ def promote(
 
 @app.command()
 def check(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
-    """Contract, expectation suites and files, without running anything: every problem with what to do."""
+    """Contract, suites, files and their first rows, taking nothing in: every problem with what to do."""
     with verb(as_json=as_json) as (terminal, settings):
-        from flows.inspection import inspect_contract, show_inspection
+        from flows.inspection import check as check_contract
+        from flows.runners import killed_by_terminate
         from flows.shift import read_clock
 
-        show_inspection(terminal, inspect_contract(contract, settings, read_clock(settings)))
+        with killed_by_terminate():
+            check_contract(terminal, contract, settings, read_clock(settings))
 
 
 @app.command()

@@ -4,6 +4,7 @@ The ledger's stage rows are the only channel: the runner polls them, and the exi
 """
 
 import os
+import resource
 import secrets
 import signal
 import subprocess
@@ -156,8 +157,9 @@ class Job:
         code = self._process.returncode
         stderr = self.folder / "stderr.txt"
         if code < 0:
-            fix = f"out of memory? see {stderr} and CHURNLAKE_DRIVER_MEMORY; run again: it resumes"
-            return ChurnlakeError(f"the job was ended by {signal.Signals(-code).name}", next_step=fix)
+            used = f"out of memory? its largest process used {largest_child() / 2**30:.1f} GB"
+            fix = f"lower CHURNLAKE_DRIVER_MEMORY or end other programs, then run again: it resumes; see {stderr}"
+            return ChurnlakeError(f"the job was ended by {signal.Signals(-code).name}; {used}", next_step=fix)
         message, next_step = read_error(stderr.read_text(encoding="utf-8", errors="replace"))
         kind = _ERRORS.get(code, ChurnlakeError)
         return kind(message or f"the job ended with exit code {code}", next_step=next_step or f"see {stderr}")
@@ -185,6 +187,12 @@ class Job:
     def _close(self) -> None:
         if self._process.stdin is not None:
             self._process.stdin.close()
+
+
+def largest_child() -> int:
+    """Bytes of memory that the largest of the processes ended so far has held at once."""
+    told = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+    return told if sys.platform == "darwin" else told * 1024  # Linux counts in kilobytes
 
 
 def job_environment(settings: Settings) -> dict[str, str]:

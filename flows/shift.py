@@ -96,7 +96,7 @@ class Shift:
         if not dates:
             return
         if self.ledger.champion(self.contract.name) is None:
-            self.plan_training(dates[0] - ONE_DAY)
+            self.plan_training(self._first_training(dates[0]))
         asked = request.business_date is not None
         self._add("night", dates, is_due=not asked, restate=request.restate, reason=request.reason)
 
@@ -108,8 +108,15 @@ class Shift:
     def plan_backfill(self, to: date) -> None:
         """Puts the lake through a date, and features and scores of that date, on the agenda; a model comes first."""
         if self.ledger.champion(self.contract.name) is None:
-            self.plan_training(to - ONE_DAY)
+            self.plan_training(self._first_training(to))
         self._add("backfill", (to,))
+
+    def _first_training(self, night: date) -> date:
+        """The date a first model is trained as of: before its first night, as any night's model is.
+
+        Outcomes without dates came with the data of that very date, so there is nothing to learn from before it.
+        """
+        return night if self.contract.has_undated_outcomes else night - ONE_DAY
 
     def plan_release(self, options: tuple[str, ...]) -> None:
         """Puts a release of rows from quarantine on the agenda; `options` say which rows."""

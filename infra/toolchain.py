@@ -105,10 +105,10 @@ def install_packages(root: Path, lock: str) -> None:
         _run([sys.executable, "-m", "venv", "--clear", str(root / ".venv")], root)
     print("      installing packages: a minute or two the first time", flush=True)
     pip = [str(python), "-m", "pip", "install", "--quiet", "--retries", "2", "--require-hashes", "-r", str(locks[0])]
-    _install(pip, root)
+    install(pip, root)
     uv = [str(python), "-m", "uv", "--no-config", "pip", "sync", "--python", str(python), "--require-hashes"]
     uv += [str(path) for path in locks]
-    _install(uv, root, uv_settings(_pip_settings(python), os.environ))
+    install(uv, root, uv_settings(_pip_settings(python), os.environ))
     _add_command(root, python)
     stamp.write_text(wanted)
 
@@ -157,7 +157,13 @@ def _add_command(root: Path, python: Path) -> None:
     command.chmod(0o755)
 
 
-def _install(command: Sequence[str], root: Path, extra: Mapping[str, str] | None = None) -> None:
+def install(command: Sequence[str], root: Path, extra: Mapping[str, str] | None = None) -> None:
+    """Runs an installer's command in the clone.
+
+    Raises:
+        UnavailableError: It could not reach the package index, or gave up for another reason.
+        UsageError: A package's bytes are not the locked ones.
+    """
     try:
         _run(command, root, extra)
     except subprocess.CalledProcessError as error:

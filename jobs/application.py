@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from churnlake.model.registry import Champion
 
 CHECKOUT = Path(__file__).resolve().parent.parent
+# What Python's side of Spark says once its Java process is gone.
+_JAVA_IS_GONE = ("Answer from Java side is empty", "while trying to connect to the Java server")
 _NO_SPACE = (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 
 
@@ -237,11 +239,18 @@ def exit_code_of(work: Callable[[], int]) -> int:
 
 
 def as_shortage(problem: BaseException) -> UnavailableError | None:
-    """The problem as a full or read-only disk, when that is what it is; Spark hides it inside its own text."""
+    """The problem as a full or read-only disk or a lost Java, when it is that; Spark hides it inside its own text."""
+    if any(text in str(problem) for text in _JAVA_IS_GONE):
+        return UnavailableError(
+            "Spark's Java process was ended from outside; out of memory?",
+            next_step="lower CHURNLAKE_DRIVER_MEMORY or end other programs, then run again: it resumes",
+        )
     is_own = isinstance(problem, OSError) and problem.errno in _NO_SPACE
     told = next((text for text in ("No space left on device", "Read-only file system") if text in str(problem)), None)
     if not is_own and told is None:
         return None
     return UnavailableError(
-        told or str(problem), next_step="free space or make the folder writable, then run again: it resumes"
+        told or str(problem),
+        next_step="free space or make the folder writable (`churnlake doctor` names it, its owner, what is free and "
+        "needed), then run again: it resumes",
     )

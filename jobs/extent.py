@@ -27,7 +27,7 @@ def is_small(contract: Contract, held: Iterable[Delivery], lake: Path) -> bool:
     taken = {(one.source, one.path, one.bytes) for one in held if one.state != "frozen"}
     files = [file for name in contract.sources for file in _files(contract, name)]
     ahead = sum(
-        _rows(path)
+        guessed_rows(path)
         for file in files
         if (path := contract.folder / file.path).exists() and (file.source, file.path, path.stat().st_size) not in taken
     )
@@ -41,7 +41,8 @@ def _files(contract: Contract, name: str) -> tuple[File, ...]:
         return ()
 
 
-def _rows(path: Path) -> int:
+def guessed_rows(path: Path) -> int:
+    """Rows of a file, from its footer or its size."""
     if path.suffix == ".parquet":
         try:
             return int(pq.read_metadata(path).num_rows)

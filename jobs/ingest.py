@@ -116,7 +116,7 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     ledger.freeze_deliveries(name, run.run_id, [one.found for one in manifest.new])
     app.reach("ingest.frozen")
     stage.say(f"{len(manifest.new)} new files")
-    for source in _lookups_first(app.contract):
+    for source in lookups_first(app.contract):
         arrivals = [one for one in manifest.new if one.found.source == source]
         of_source = ledger.deliveries(name, source)
         deliveries, abandoned = _frozen(of_source, arrivals)
@@ -139,7 +139,7 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
     app.reach("ingest.recorded")
 
 
-def _lookups_first(contract: Contract) -> list[str]:
+def lookups_first(contract: Contract) -> list[str]:
     """Sources in the contract's order, but lookups before those they are joined to."""
     return sorted(contract.sources, key=lambda name: contract.sources[name].role != "lookup")
 

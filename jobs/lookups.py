@@ -1,5 +1,7 @@
 """Lookups: tables of a contract that are joined to a source's rows before its columns are mapped."""
 
+from collections.abc import Mapping
+
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
@@ -14,13 +16,24 @@ from jobs.rows import Lookup, typed_value
 
 
 def read_lookups(lake: Lake, contract: Contract, source: str) -> tuple[Lookup, ...]:
-    """The lookups of a source as they lie in the lake, typed; a value that does not fit its type is null.
+    """The lookups of a source as they lie in the lake.
 
     Raises:
         DataRefusedError: A lookup is not in the lake, or two of its rows have one key.
     """
+    versions = {name: lake.version(f"raw_{name}") for name in contract.sources[source].lookups}
+    landed = {name: lake.read(f"raw_{name}", version) for name, version in versions.items() if version is not None}
+    return typed_lookups(landed, contract, source)
+
+
+def typed_lookups(landed: Mapping[str, DataFrame], contract: Contract, source: str) -> tuple[Lookup, ...]:
+    """The lookups of a source, typed from how each landed; a value that does not fit its type is null.
+
+    Raises:
+        DataRefusedError: A lookup did not come, or two of its rows have one key.
+    """
     return tuple(
-        Lookup(tuple(map(typed_column, columns)), _typed(lake, contract, name), _key(contract, name))
+        Lookup(tuple(map(typed_column, columns)), _typed(landed.get(name), contract, name), _key(contract, name))
         for name, columns in contract.sources[source].lookups.items()
     )
 
@@ -29,11 +42,11 @@ def _key(contract: Contract, name: str) -> tuple[str, ...]:
     return tuple(brought_column(name, column) for column in contract.sources[name].key)
 
 
-def _typed(lake: Lake, contract: Contract, name: str) -> DataFrame:
-    source, version = contract.sources[name], lake.version(f"raw_{name}")
-    if version is None:
+def _typed(landed: DataFrame | None, contract: Contract, name: str) -> DataFrame:
+    source = contract.sources[name]
+    if landed is None:
         raise DataRefusedError(f"the lookup {name} was never delivered", next_step=f"deliver {source.path}")
-    rows = with_plain_values(lake.read(f"raw_{name}", version), source).select(
+    rows = with_plain_values(landed, source).select(
         *(
             F.expr(typed_value(landed_column(column), kind, contract.timezone)).alias(brought_column(name, column))
             for column, kind in source.types.items()

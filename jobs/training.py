@@ -13,7 +13,7 @@ from pyspark.sql import functions as F
 from churnlake import calendar
 from churnlake.calendar import DayRange, Schedule
 from churnlake.contract import Contract, load_contract
-from churnlake.due import complete_through, due_slots, training_schedule
+from churnlake.due import complete_through, due_slots, first_model_needs, training_schedule
 from churnlake.errors import ModelRefusedError
 from churnlake.features import Feature, build_catalogue
 from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
@@ -129,19 +129,12 @@ def training_cutoffs(contract: Contract, settled: dict[date, date], as_of: date)
     """
     if contract.has_undated_outcomes:
         return Schedule((as_of,), ())
-    churn = contract.churn
     complete = complete_through(contract, settled, as_of)
     schedule = training_schedule(contract, complete)
     if not schedule.train or not schedule.test:
-        rules = contract.training
-        if rules.train_on:
-            newest = max(min(rules.train_on), min(rules.test_on))
-        else:
-            first = calendar.first_trainable_date(contract.calendar.starts_on, churn.active_within_days)
-            newest = calendar.matures_on(first, churn.maturity_days)
-        enough = calendar.matures_on(newest, churn.maturity_days)
         raise ModelRefusedError(
-            f"not enough history to train: data are complete through {complete}, the first model needs {enough}",
+            f"not enough history to train: data are complete through {complete}, the first model needs "
+            f"{first_model_needs(contract)}",
             next_step="load more history, shorten the horizon or active_within_days, or wait",
         )
     return schedule

@@ -33,6 +33,9 @@ _TRUTHS = frozenset({"true", "false"})
 _INT = 2**31
 _EPOCH = (range(600_000_000, 2_200_000_000), range(600_000_000_000, 2_200_000_000_000))
 
+_FEW = 0.01
+"""The share of odd values up to which a column is rather one of numbers with mistakes."""
+
 
 @dataclass(frozen=True)
 class Column:
@@ -327,7 +330,21 @@ def _text(told: _Told) -> Column:
     count, name = told.count, told.name
     if words.is_id(name):
         return told("id", "text", _example(count), "an id")
-    return told("text", "text", _example(count), f"text, {len(count):,} different")
+    return told("text", "text", _example(count), f"text, {len(count):,} different{_nearly_a_number(count)}")
+
+
+def _nearly_a_number(count: Counter[str]) -> str:
+    """A word to whoever knows better, where a few values keep a column from being one of numbers."""
+    oddities = (
+        Counter({one: rows for one, rows in count.items() if not number.fullmatch(one)}) for number in (_POINT, _COMMA)
+    )
+    odd = min(oddities, key=Counter.total)
+    if not 0 < odd.total() <= count.total() * _FEW:
+        return ""
+    return (
+        f"; CHECK: all but {odd.total():,} of {count.total():,} values are numbers, one is {_example(odd)!r}; as a "
+        "number those rows would be set aside"
+    )
 
 
 def _is_money(name: str) -> bool:

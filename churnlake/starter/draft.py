@@ -78,9 +78,11 @@ class Draft:
         for one in self.sources:
             if one.through is not None and one.through.check:
                 yield f"{one.part.name}.through = {one.through.value}: {_without_mark(one.through.why)}"
-            for column, mapped in one.part.columns.items():
-                if _MARK in mapped.why:
-                    yield f"{one.part.name}.{column}: {_without_mark(mapped.why)}"
+            mapped = {column: told.why for column, told in one.part.columns.items()}
+            seen = {f"types.{column}": told.why for column, told in one.part.table.columns.items()}
+            for place, why in (mapped | seen).items():
+                if _MARK in why:
+                    yield f"{one.part.name}.{place}: {_without_mark(why)}"
             if one.part.role == "events" and one.part.table.rows.copies:
                 copies = one.part.table.rows.copies
                 yield f"{one.part.name}.duplicates = drop: {copies:,} rows are the same as another in every column"

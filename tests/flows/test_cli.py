@@ -167,17 +167,6 @@ def test_sql_answers_as_table_csv_and_document(churnlake: Call, planned: OpenShi
     assert churnlake("sql", "COPY (SELECT 1) TO '/tmp/never.csv'")[0] == 2
 
 
-def test_check_says_what_a_run_would_find(churnlake: Call, contract_path: Path) -> None:
-    """Files, what is due, and the cutoffs a training would use; nothing is written."""
-    code, out, _ = churnlake("check", str(contract_path), "--json")
-    document = json.loads(out)
-    assert (code, document["problems"], document["due"]) == (0, [], ["2011-12-09"])
-    assert document["sources"] == [
-        {"source": "invoices", "files": 305, "first": "2010-12-01", "last": "2011-12-09", "missing": []}
-    ]
-    assert (len(document["training_cutoffs"]), len(document["test_cutoffs"])) == (14, 2)
-
-
 def test_check_names_every_file_and_suite_that_cannot_be_used(
     churnlake: Call, contract_path: Path, tmp_path: Path
 ) -> None:

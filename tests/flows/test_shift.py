@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +44,29 @@ def test_a_promotion_is_a_job_of_its_own_and_needs_a_reason(open_shift: OpenShif
     assert agenda(shift) == [("promotion", ())]
     assert shift.agenda[0].arguments[-2:] == ["--to=2", "--reason=-1 % is fine"]
     assert STAGES["promotion"] == ()
+
+
+def test_outcomes_without_dates_are_learnt_from_on_the_day_they_came(settings: Settings, tmp_path: Path) -> None:
+    """The day before there was nothing: a first run would find an empty lake."""
+    (tmp_path / "calls.toml").write_text(
+        """
+        contract = { name = "calls", timezone = "UTC", currency = "USD" }
+        calendar = { starts_on = "2018-01-31", clock = "replay" }
+        churn = { definition = "label", horizon_days = 30 }
+        [sources.told]
+        role = "labels"
+        delivery = "history"
+        path = "told.csv"
+        through = "2018-01-31"
+        types = { customer = "text", left = "text" }
+        columns = { customer_id = "customer", is_churned = "left = 'Yes'" }
+        """
+    )
+    (tmp_path / "told.csv").write_text("customer,left\n1,Yes\n")
+    shift = Shift.open(tmp_path / "calls.toml", settings, datetime(2018, 2, 3, tzinfo=UTC))
+    shift.plan_nights(Request(shift.contract.path))
+    day = (date(2018, 1, 31),)
+    assert agenda(shift) == [("history", day), ("training", day), ("night", day)]
 
 
 def test_p18_missed_nights_are_caught_up_in_order_in_one_application(open_shift: OpenShift, planned: OpenShift) -> None:
