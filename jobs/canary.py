@@ -19,6 +19,7 @@ from jobs.attributes import attributes_at
 from jobs.content import KEYS, Tiles
 from jobs.lake import Lake
 from jobs.lives import lives_at
+from jobs.renewals import paid_lives_at
 
 _ABSENT = "(none)"
 _ACTIVITY, _BY = "[churn] activity", "[features] by"
@@ -106,9 +107,11 @@ def _states(contract: Contract, tiles: Tiles, cutoffs: Sequence[date]) -> Iterat
         attributes = attributes_at(tiles.attributes, contract, cutoffs)
         yield from ((name, attributes.select(*KEYS, name)) for name in names)
     has_plan = any("plan" in source.columns for source in contract.sources.values())
+    known_on = {cutoff: cutoff for cutoff in cutoffs}
     if has_plan and tiles.subscriptions is not None:
-        lives = lives_at(tiles.subscriptions, contract, {cutoff: cutoff for cutoff in cutoffs})
-        yield "plan", lives.select(*KEYS, "plan")
+        yield "plan", lives_at(tiles.subscriptions, contract, known_on).select(*KEYS, "plan")
+    elif has_plan and tiles.renewals is not None:
+        yield "plan", paid_lives_at(tiles.renewals, contract, known_on).select(*KEYS, "plan")
 
 
 def _activity(tiles: Tiles, contract: Contract) -> tuple[int, int | None]:
