@@ -2,15 +2,21 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from typing import TYPE_CHECKING
 
 from pyspark.sql import functions as F
 
 from churnlake import calendar
+from churnlake.calendar import Schedule
 from churnlake.contract import Contract
 from churnlake.due import training_schedule
-from churnlake.sufficiency import Outcomes
+from churnlake.errors import ModelRefusedError
+from churnlake.sufficiency import Outcomes, in_words
 from jobs.content import Tiles
 from jobs.labels import labels_at
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 HORIZONS = (30, 60, 90)
 
@@ -37,3 +43,24 @@ def _outcomes(held: Tiles, contract: Contract, cutoffs: Sequence[date]) -> Outco
     told = labels_at(held, contract, matured).groupBy("is_churned").agg(F.count_distinct("customer_id").alias("people"))
     people = {row["is_churned"]: row["people"] for row in told.collect()}
     return Outcomes(churn.horizon_days, len(cutoffs), spacing, people.get(1, 0), people.get(0, 0))
+
+
+def refuse_too_few(contract: Contract, held: Tiles, rows: "pd.DataFrame", schedule: Schedule) -> None:
+    """Stops where fewer customers than needed show the rarer outcome at the training cutoffs; other horizons are told.
+
+    Outcomes without dates have no other horizon, and are left to the fit.
+
+    Raises:
+        ModelRefusedError: They are too few.
+    """
+    needed = contract.training.minimum_outcomes
+    learnt_from = rows[[day in schedule.train for day in rows["business_date"].astype("datetime64[s]").dt.date]]
+    people = learnt_from.groupby("is_churned")["customer_id"].nunique()
+    if contract.has_undated_outcomes or min(people.get(0, 0), people.get(1, 0)) >= needed:
+        return
+    newest = max((*schedule.train, *schedule.test))
+    found = tuple(outcomes_by_horizon(held, contract, calendar.matures_on(newest, contract.churn.maturity_days)))
+    raise ModelRefusedError(
+        f"too little to train on: {in_words(found, contract.churn.horizon_days, needed)}",
+        next_step=f"wait, or change {contract.path}, then `churnlake check` counts again",
+    )

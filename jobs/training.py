@@ -22,6 +22,7 @@ from jobs.application import Application, OpenStage, clock, end_group_with_paren
 from jobs.canary import ask_canary
 from jobs.content import KEYS
 from jobs.features import features_at
+from jobs.horizons import refuse_too_few
 from jobs.labels import labels_at
 from jobs.population import population_at
 from jobs.snapshot import read_tiles, tile_versions
@@ -175,6 +176,7 @@ def _read_rows(
         share=share,
         versions=versions,
     )
+    refuse_too_few(contract, tiles, rows, schedule)
     return rows
 
 
