@@ -30,6 +30,7 @@ from jobs.labels import label_activity, labels_at
 from jobs.lake import ReadOnlyLake
 from jobs.lives import lives_at
 from jobs.population import activity_at, population_at
+from jobs.rebuild import refuse_other_meaning
 from jobs.renewals import paid_lives_at, renewed_at
 from jobs.snapshot import STATE_TABLES, read_tiles, tile_versions
 from jobs.tiles import TILE_TABLES
@@ -68,20 +69,23 @@ def run(path: Path, customer: str, day: date | None, settings: Settings) -> int:
     """Explains in this process, on the newest versions of the lake that a run finished with.
 
     Raises:
-        UsageError: Nothing was taken in yet, the date lies outside of the data, or nobody has that id.
+        UsageError: Nothing was taken in yet, the date lies outside of the data, nobody has that id, or the lake holds
+            rows of another meaning than the contract gives them.
     """
     from jobs.session import build_session
 
     contract = load_contract(path)
     ledger = Ledger.open(settings.ledger_url)
+    deliveries = ledger.deliveries(contract.name)
     newest, versions = finished_versions(ledger, contract)
+    refuse_other_meaning(contract, deliveries)
     asked = day or newest
     if not contract.calendar.starts_on <= asked <= newest:
         raise UsageError(
             f"{contract.name} holds data of {contract.calendar.starts_on} .. {newest}; got {asked}",
             next_step=f"--date {newest}, or run the later date first",
         )
-    maturity = maturity_of(contract, ledger.deliveries(contract.name), asked, newest)
+    maturity = maturity_of(contract, deliveries, asked, newest)
     with tempfile.TemporaryDirectory(prefix="churnlake-") as scratch:
         spark = build_session(f"churnlake explain {contract.name}", settings, Path(scratch))
         lake = ReadOnlyLake(spark, settings.lake(contract.name))
@@ -280,7 +284,7 @@ def _told_day(row: Row, contract: Contract) -> str:
 def _told_state(row: Row) -> str:
     held = {name: value for name, value in row.asDict().items() if name not in _STAMPS and value is not None}
     values = [f"{name} {value / 10**PRICE_SCALE if name == 'price' else value}" for name, value in held.items()]
-    return ", ".join(values) + (", taken back" if row["sign"] < 0 else "")
+    return (", ".join(values) or "nothing known") + (", taken back" if row["sign"] < 0 else "")
 
 
 def _is_about(row: Row, table: DataFrame | None, own: Tiles, found: Evidence) -> bool:
