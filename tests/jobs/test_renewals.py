@@ -37,7 +37,7 @@ MakeContract = Callable[..., Contract]
 
 
 class Paid(NamedTuple):
-    """A transaction of `on` at an hour, known on its day if nothing else is said."""
+    """A transaction of `on` at an hour, in the file of that day, known on it if nothing else is said."""
 
     customer: str
     until: date | None
@@ -54,7 +54,7 @@ class Paid(NamedTuple):
     def row(self) -> tuple[Any, ...]:
         known, at = self.known or self.on, datetime.combine(self.on, time(self.hour))
         told = (at, self.on, self.until, self.cancels, self.auto_renew, self.plan, self.price)
-        return ("payments", self.customer, *told, self.sign, known, known)
+        return ("payments", self.customer, *told, self.sign, known, self.on)
 
 
 def cancelled(customer: str, on: date, until: date | None, **more: Any) -> Paid:
