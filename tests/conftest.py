@@ -37,6 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "spark" in getattr(item, "fixturenames", ()):
             item.add_marker("spark")
+        if "demo_home" in getattr(
+            item, "fixturenames", ()
+        ):  # the first of them makes it, or waits for the other process
+            item.add_marker(pytest.mark.timeout(2 * DEMO_SECONDS))
     items.sort(key=_slowness)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.path.name != "test_demo.py")
