@@ -77,7 +77,7 @@ def test_every_verb_is_there_takes_json_and_says_what_it_does() -> None:
 
 
 def test_help_comes_at_once() -> None:
-    """Nothing heavy is imported before a verb needs it (processor's seconds, so that a busy machine does not decide)."""
+    """Nothing heavy is imported before a verb needs it (seconds of the processor: a busy machine does not decide)."""
     seconds = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
