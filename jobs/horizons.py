@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
-from typing import TYPE_CHECKING
 
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake import calendar
@@ -14,9 +14,6 @@ from churnlake.errors import ModelRefusedError
 from churnlake.sufficiency import Outcomes, in_words
 from jobs.content import Tiles
 from jobs.labels import labels_at
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 HORIZONS = (30, 60, 90)
 
@@ -40,22 +37,27 @@ def _outcomes(held: Tiles, contract: Contract, cutoffs: Sequence[date]) -> Outco
     if not cutoffs:
         return Outcomes(churn.horizon_days, 0, spacing, 0, 0)
     matured = {day: calendar.matures_on(day, churn.maturity_days) for day in cutoffs}
-    told = labels_at(held, contract, matured).groupBy("is_churned").agg(F.count_distinct("customer_id").alias("people"))
-    people = {row["is_churned"]: row["people"] for row in told.collect()}
+    people = _people(labels_at(held, contract, matured))
     return Outcomes(churn.horizon_days, len(cutoffs), spacing, people.get(1, 0), people.get(0, 0))
 
 
-def refuse_too_few(contract: Contract, held: Tiles, rows: "pd.DataFrame", schedule: Schedule) -> None:
+def _people(labels: DataFrame) -> dict[int, int]:
+    """Customers who show each outcome, 1 churned or 0 stayed, at any cutoff."""
+    told = labels.groupBy("is_churned").agg(F.count_distinct("customer_id").alias("people"))
+    return {row["is_churned"]: row["people"] for row in told.collect()}
+
+
+def refuse_too_few(contract: Contract, held: Tiles, labels: DataFrame, schedule: Schedule) -> None:
     """Stops where fewer customers than needed show the rarer outcome at the training cutoffs; other horizons are told.
 
-    Outcomes without dates have no other horizon, and are left to the fit.
+    `labels` has business_date, customer_id, is_churned. Outcomes without dates have no other horizon, and are left to
+    the fit.
 
     Raises:
         ModelRefusedError: They are too few.
     """
     needed = contract.training.minimum_outcomes
-    learnt_from = rows[[day in schedule.train for day in rows["business_date"].astype("datetime64[s]").dt.date]]
-    people = learnt_from.groupby("is_churned")["customer_id"].nunique()
+    people = _people(labels.filter(F.col("business_date").isin(list(schedule.train))))
     if contract.has_undated_outcomes or min(people.get(0, 0), people.get(1, 0)) >= needed:
         return
     newest = max((*schedule.train, *schedule.test))

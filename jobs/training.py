@@ -147,7 +147,7 @@ def _read_rows(
     """customer_id, business_date, is_churned and features of every eligible customer at every cutoff.
 
     Raises:
-        ModelRefusedError: The labels cannot be right; no feature was built.
+        ModelRefusedError: The labels cannot be right, or are too few; no feature was built.
     """
     contract, lake = app.contract, app.lake
     cutoffs = [*schedule.train, *schedule.test]
@@ -164,6 +164,7 @@ def _read_rows(
     labels = labels_at(tiles, contract, matured, learnt_from).persist()
     stage.say(f"looking at the labels of {found:,} customer-months")
     ask_canary(app, run, stage, tiles, everybody, labels)
+    refuse_too_few(contract, tiles, labels, schedule)
     stage.say(f"building features of {found:,} customer-months")
     features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
     names = [feature.name for feature in _modelled(contract)]
@@ -176,7 +177,6 @@ def _read_rows(
         share=share,
         versions=versions,
     )
-    refuse_too_few(contract, tiles, rows, schedule)
     return rows
 
 

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
-import pandas as pd
 import pytest
-from pyspark.sql import SparkSession
+from pyspark.sql import DataFrame, SparkSession
 
 from churnlake.calendar import Schedule
 from churnlake.contract import Contract
@@ -19,18 +18,18 @@ TILES = "source STRING, customer_id STRING, event_date DATE, known_date DATE, ac
 KNOWN = "source STRING, customer_id STRING, first_known_date DATE"
 
 
-def labelled(churned: int, stayed: int) -> pd.DataFrame:
-    """Rows of DAY, a customer each."""
+def labelled(spark: SparkSession, churned: int, stayed: int) -> DataFrame:
+    """Labels of DAY, a customer each; one of a later date, which nothing is learnt from."""
     outcomes = [1] * churned + [0] * stayed
-    return pd.DataFrame(
-        {"customer_id": [f"c{n}" for n in range(len(outcomes))], "business_date": DAY, "is_churned": outcomes}
-    )
+    rows = [(DAY, f"c{number}", outcome) for number, outcome in enumerate(outcomes)]
+    later = (DAY + timedelta(8), "later", 1)
+    return spark.createDataFrame([*rows, later], "business_date DATE, customer_id STRING, is_churned INT")
 
 
 def test_too_few_churned_stop_the_training_with_the_counts_of_other_horizons(
     spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:
-    """One of two customers fell silent, a hundred are needed; a hundred of each would pass without a count."""
+    """Ninety-nine left and one at a date to try on: too few by one. A hundred of each pass without further counts."""
     contract = make_contract(tmp_path)
     days = [("orders", "a", DAY - timedelta(after)) for after in range(60)] + [("orders", "b", DAY - timedelta(59))]
     tiles = Tiles(
@@ -39,8 +38,8 @@ def test_too_few_churned_stop_the_training_with_the_counts_of_other_horizons(
     )
     schedule = Schedule((DAY,), (DAY + timedelta(8),))
     with pytest.raises(ModelRefusedError) as refused:
-        refuse_too_few(contract, tiles, labelled(1, 1), schedule)
+        refuse_too_few(contract, tiles, labelled(spark, 99, 200), schedule)
     assert refused.value.message.startswith("too little to train on: ")
     assert "100 needed (with a horizon of 30 days 0, 60 days 0, 90 days 0)" in refused.value.message
     assert refused.value.exit_code == 4
-    refuse_too_few(contract, tiles, labelled(100, 100), schedule)
+    refuse_too_few(contract, tiles, labelled(spark, 100, 100), schedule)
