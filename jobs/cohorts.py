@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from churnlake import calendar
 from churnlake.contract.schema import Contract
 from churnlake.ledger import Run
 from churnlake.warehouse.outcomes import DueCohorts, MaturedCohort, due_cohorts, untold_cohorts
@@ -79,8 +80,8 @@ def _within_reach(tiles: Tiles, contract: Contract, cutoffs: Iterable[date]) -> 
         return tiles
     churn = contract.churn
     days = sorted(cutoffs)
-    first = days[0] - timedelta(days=churn.lookback_days - 1)
-    last = days[-1] + timedelta(days=churn.gap_days + churn.horizon_days)
+    first = calendar.observation_window(days[0], churn.lookback_days).first
+    last = calendar.label_window(days[-1], churn.gap_days, churn.horizon_days).last
     return replace(tiles, daily_activity=tiles.daily_activity.filter(F.col("event_date").between(first, last)))
 
 

@@ -8,7 +8,7 @@ import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -265,8 +265,8 @@ def _facts(
 
 def _days(tile: DataFrame, contract: Contract, day: date) -> DataFrame:
     churn = contract.churn
-    first = day - timedelta(days=contract.features.span_days - 1)
-    read = F.col("event_date").between(first, day + timedelta(days=churn.gap_days + churn.horizon_days))
+    first = calendar.observation_window(day, contract.features.span_days).first
+    read = F.col("event_date").between(first, calendar.label_window(day, churn.gap_days, churn.horizon_days).last)
     sums = ["events", "activity", *(measure.name for measure in contract.features.measures)]
     by_day = tile.filter(read).groupBy("source", "event_date", "known_date")
     return by_day.agg(*(F.sum(one).alias(one) for one in sums)).orderBy(F.desc("event_date"), F.desc("known_date"))

@@ -1,11 +1,11 @@
 """The audit of a load: everything that must hold before it may be published, counted from the files on the disk."""
 
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
 
 import duckdb
 
+from churnlake import calendar
 from churnlake.errors import DataRefusedError
 from churnlake.warehouse.duckdb.connection import exact_paths, set_variables
 from churnlake.warehouse.records import Load
@@ -43,7 +43,7 @@ def audit_outcomes(connection: duckdb.DuckDBPyConnection, cohort: Load, outcomes
     Raises:
         DataRefusedError: The audit could not be carried out, which counts as failed.
     """
-    last_day = cohort.business_date + timedelta(days=cohort.gap_days + cohort.horizon_days)
+    last_day = calendar.label_window(cohort.business_date, cohort.gap_days, cohort.horizon_days).last
     files = {"audited_outcomes": exact_paths([outcomes]), "cohort_scores": exact_paths([scores])}
     set_variables(connection, {**files, "cohort": cohort.business_date, "last_day": last_day})
     counts = _row(connection, _OUTCOMES_SQL)
