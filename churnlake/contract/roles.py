@@ -45,7 +45,7 @@ _WITHOUT_MEANING = {
     "history": ("closed", "on_missing", "max_late_days", *_OF_EVENTS, "max_disappear"),
 }
 # Whose rows are states, so that a whole table of them can take the place of the one before.
-_OF_STATES = ("customers", "subscriptions", "labels")
+STATES = ("customers", "subscriptions", "labels")
 _OF_INACTIVITY = ("activity", "active_within_days")
 
 
@@ -124,10 +124,10 @@ def _delivery(place: str, source: Keys) -> Iterator[str]:
         yield f"{place}.through: is missing; give the last day that the history covers, such as '2011-12-09'"
     if role == "lookup" and delivery in ("daily", "snapshot"):
         yield f"{place}.delivery: must be 'history' for a lookup; got {delivery!r}"
-    elif delivery == "snapshot" and role in COLUMNS_OF_ROLE and role not in _OF_STATES:
+    elif delivery == "snapshot" and role in COLUMNS_OF_ROLE and role not in STATES:
         yield (
             f"{place}.delivery: must be 'daily' or 'history' for the role {role}: whole tables are for states, such as "
-            f"{', '.join(_OF_STATES)}; got 'snapshot'"
+            f"{', '.join(STATES)}; got 'snapshot'"
         )
 
 

@@ -6,16 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 
-from churnlake.contract.roles import HAPPENINGS
+from churnlake.contract.roles import HAPPENINGS, STATES
 from churnlake.contract.values import WEEKDAYS
 from churnlake.errors import DataRefusedError
-from churnlake.starter.columns import Column
-from churnlake.starter.mapping import DAY_ZERO
+from churnlake.starter.dated_files import are_whole_tables, day_of, days_of_rows, share_of_file_day
 from churnlake.starter.roles import Part
 from churnlake.starter.samples import SampleFile
 
-# A file of a day holds that day, and some rows that came late.
-_LATE_DAYS = 7
 _SHARE_OF_ITS_DAY = 0.8
 # A weekday that never came in so many weeks is closed; in fewer it may be chance.
 _FEWEST_WEEKS = 3
@@ -49,36 +46,31 @@ def decide_delivery(part: Part, today: date) -> Delivery:
     files = part.table.rows.table.files
     slots = [file.day for file in files if file.day is not None]
     happens = part.role in HAPPENINGS
-    if happens and len(set(slots)) == len(files) and (share := _share_of_its_day(part)) is not None:
+    one_a_date = len(set(slots)) == len(files)
+    if happens and one_a_date and (share := _share_of_its_day(part)) is not None:
         if share >= _SHARE_OF_ITS_DAY:
-            return _daily(part, files, sorted(slots))
+            told = f"{len(files):,} files, each named after the day it holds"
+            return _of_each_date("daily", told, part, files, sorted(slots))
         return _history(
             part, _newest(files), today, f"each file reaches far back ({share:.0%} of rows are of its own days)"
         )
-    if slots and len(set(slots)) == len(files) and not happens:
+    if slots and one_a_date and part.role in STATES and len(files) > 1:
+        return _states(part, files, sorted(slots))
+    if slots and one_a_date and not happens:
         return _history(part, _newest(files), today, "a whole table per date: the newest file counts")
     return _history(
         part, files, today, "no date in the names of its files" if not slots else "several files for one date"
     )
 
 
+def _states(part: Part, files: Sequence[SampleFile], slots: list[date]) -> Delivery:
+    if part.customer is not None and are_whole_tables(part.table, part.customer, part.time):
+        return _of_each_date("snapshot", f"{len(files):,} files, each the whole table of its date", part, files, slots)
+    return _of_each_date("daily", f"{len(files):,} files, each with what is new on its date", part, files, slots)
+
+
 def _newest(files: Sequence[SampleFile]) -> list[SampleFile]:
     return [max(files, key=lambda file: (file.day or date.min, file.relative))]
-
-
-def _row_days(column: Column) -> list[date | None]:
-    """The day of each row, None where it names none."""
-    read: dict[str, date | None] = {}
-    for value in column.values:
-        if value is not None and value not in read:
-            read[value] = _day(column, value)
-    return [None if value is None else read[value] for value in column.values]
-
-
-def _day(column: Column, value: str) -> date | None:
-    if column.read_day is not None:
-        return column.read_day(value)
-    return date.fromisoformat(DAY_ZERO) + timedelta(days=int(value)) if column.nature == "day number" else None
 
 
 def visits(part: Part) -> list[tuple[str, date]]:
@@ -86,7 +78,7 @@ def visits(part: Part) -> list[tuple[str, date]]:
     if part.time is None or part.customer is None:
         return []
     signs = part.sign.values if part.sign is not None else [None] * len(part.time.values)
-    rows = zip(part.customer.values, _row_days(part.time), signs, strict=True)
+    rows = zip(part.customer.values, days_of_rows(part.time), signs, strict=True)
     return [
         (customer, day)
         for customer, day, sign in rows
@@ -94,27 +86,19 @@ def visits(part: Part) -> list[tuple[str, date]]:
     ]
 
 
-def _days_of_rows(part: Part, today: date) -> list[date]:
+def _days_of_part(part: Part, today: date) -> list[date]:
     if part.time is None:
         return []
     columns = [part.time, *([part.end] if part.end is not None else [])]
-    days = {day for column in columns for day in _row_days(column) if day is not None}
+    days = {day for column in columns for day in days_of_rows(column) if day is not None}
     return sorted(day for day in days if _EARLIEST <= day < today)
 
 
 def _share_of_its_day(part: Part) -> float | None:
-    """The share of rows whose day is that of their file, or at most a week before it."""
-    if part.time is None:
-        return None
-    files, places = part.table.rows.table.files, part.table.rows.file_of_row
-    pairs = [(files[place].day, day) for place, day in zip(places, _row_days(part.time), strict=True)]
-    known = [(slot, day) for slot, day in pairs if slot is not None and day is not None]
-    if not known:
-        return None
-    return sum(-1 <= (slot - day).days <= _LATE_DAYS for slot, day in known) / len(known)
+    return share_of_file_day(part.table, part.time) if part.time is not None else None
 
 
-def _daily(part: Part, files: Sequence[SampleFile], slots: list[date]) -> Delivery:
+def _of_each_date(kind: str, why: str, part: Part, files: Sequence[SampleFile], slots: list[date]) -> Delivery:
     first, last = slots[0], slots[-1]
     span = [first + timedelta(days=place) for place in range((last - first).days + 1)]
     came, possible = Counter(day.weekday() for day in slots), Counter(day.weekday() for day in span)
@@ -123,8 +107,8 @@ def _daily(part: Part, files: Sequence[SampleFile], slots: list[date]) -> Delive
     waits = len(missing) <= _MOST_MISSING * len(span)
     path, renamed = _dated_path(part.name, files)
     return Delivery(
-        "daily", path, f"{len(files):,} files, each named after the day it holds", first, last, True, weekdays,
-        missing if waits else (), waits, _days_ahead(part), renamed,
+        kind, path, why, first, last, True, weekdays,
+        missing if waits else (), waits, _days_ahead(part) if kind == "daily" else 0, renamed,
     )  # fmt: skip
 
 
@@ -135,7 +119,7 @@ def _days_ahead(part: Part) -> int:
     files, places = part.table.rows.table.files, part.table.rows.file_of_row
     ahead = sorted(
         (day - slot).days
-        for place, day in zip(places, _row_days(part.time), strict=True)
+        for place, day in zip(places, days_of_rows(part.time), strict=True)
         if day is not None and (slot := files[place].day) is not None
     )
     return max(ahead[int(0.999 * (len(ahead) - 1))], 0) if ahead else 0
@@ -167,12 +151,12 @@ def _starred(template: str) -> str:
 
 
 def _history(part: Part, files: Sequence[SampleFile], today: date, why: str) -> Delivery:
-    days = _days_of_rows(part, today)
+    days = _days_of_part(part, today)
     told = f"{why}: past files, taken in once"
     rows = part.table.rows
     first, last = (days[0], days[-1]) if days else (None, None)
     highest = rows.highest.get(part.time.name) if part.time is not None else None
-    newest = _day(part.time, highest) if part.time is not None and highest is not None else None
+    newest = day_of(part.time, highest) if part.time is not None and highest is not None else None
     if newest is not None and last is not None and newest < today:
         last = max(last, newest)
     return Delivery("history", _path_of_all(files), told, first, last, rows.whole or newest == last)

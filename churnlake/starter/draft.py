@@ -145,7 +145,7 @@ def _definition(parts: Sequence[Part]) -> Choice:
 
 
 def _through(delivery: Delivery, last: date, *, has_days: bool) -> Choice | None:
-    if delivery.kind == "daily":
+    if delivery.kind != "history":
         return None
     if delivery.last is not None and delivery.is_last_certain:
         return Choice(str(delivery.last), "the newest day seen")

@@ -8,6 +8,7 @@ from typing import Literal
 from churnlake.contract.values import RESERVED_COLUMNS
 from churnlake.starter import words
 from churnlake.starter.columns import Column, Table
+from churnlake.starter.dated_files import ONE_ROW_EACH, are_whole_tables
 from churnlake.starter.mapping import (
     MOST_VALUES,
     Mapped,
@@ -29,8 +30,13 @@ from churnlake.starter.samples import contract_name
 
 Role = Literal["events", "customers", "subscriptions", "renewals", "labels", "lookup"]
 
-# Of tables with one row per customer a few repeat: moved, twice enrolled.
-_ONE_ROW_EACH = 0.97
+# From one date's table to the next more leave than this only where the files are something else; rows of a day are new.
+_STAY = 0.5
+# Ids of customers in two tables: most of the smaller one's, written with so many signs that it is no chance.
+_SHARED = 0.8
+_FEWEST_SHARED = 20
+_LONG_ENOUGH = 5
+_MOST_NEW = 0.5
 _MOST_LEVELS = 200
 # Rows that begin and end within a day; some lines of a call log lack their end.
 _SESSIONS = 0.9
@@ -71,7 +77,8 @@ class CustomerChoice:
 def find_customers(tables: Sequence[Table], told: str | None) -> dict[str, Column] | CustomerChoice:
     """The customer's column of each table that has one; a choice where no name tells it."""
     if told is not None:
-        return {table.name: table.columns[told] for table in tables if told in table.columns}
+        chosen = {table.name: table.columns[told] for table in tables if told in table.columns}
+        return _with_same_values(tables, chosen)
     named = {table.name: [one for one in table.columns.values() if _names_customer(one)] for table in tables}
     often = [one.name for found in named.values() for one in found]
     chosen = {
@@ -80,12 +87,28 @@ def find_customers(tables: Sequence[Table], told: str | None) -> dict[str, Colum
         if found
     }
     if chosen:
-        return chosen
+        return _with_same_values(tables, chosen)
     ids = [
         one for table in tables for one in table.of_nature("id") if words.is_id(one.name) and one.distinct < one.filled
     ]
     others = [one for table in tables for one in table.of_nature("id", "text", "number") if one.distinct > 1]
     return CustomerChoice(tuple(dict.fromkeys(one.name for one in ids or others)))
+
+
+def _with_same_values(tables: Sequence[Table], customers: Mapping[str, Column]) -> dict[str, Column]:
+    """Adds the column of each other table that holds the same customers under a name of its own."""
+    known = [_long_values(one) for one in customers.values()]
+    found = dict(customers)
+    for table in tables:
+        for column in table.of_nature("id", "text"):
+            values = _long_values(column)
+            if any(len(values & one) >= max(_SHARED * min(len(values), len(one)), _FEWEST_SHARED) for one in known):
+                found.setdefault(table.name, column)
+    return found
+
+
+def _long_values(column: Column) -> set[str]:
+    return {value for value in column.values if value is not None and len(value) >= _LONG_ENOUGH}
 
 
 def _names_customer(column: Column) -> bool:
@@ -109,15 +132,15 @@ def decide_parts(tables: Sequence[Table], customers: Mapping[str, Column]) -> tu
 
 
 def _parts(table: Table, customer: Column) -> list[Part] | str:
-    one_each = customer.distinct >= _ONE_ROW_EACH * customer.filled
+    until = next((one for one in _times(table) if words.says_paid_until(one.name)), None)
+    time = _event_time(table, until)
+    one_each = customer.distinct >= ONE_ROW_EACH * customer.filled or are_whole_tables(table, customer, time)
     churn = _churn_column(table, customer)
     start, end = (by_name(_times(table), known) for known in (words.START, words.END))
     if one_each and churn is not None:
         return _labels(table, customer, churn)
     if start is not None and end is not None and start is not end and not _are_sessions(start, end):
         return [_subscriptions(table, customer, start, end)]
-    until = next((one for one in _times(table) if words.says_paid_until(one.name)), None)
-    time = _event_time(table, until)
     if until is not None and time is not None and not one_each:
         return [_renewals(table, customer, time, until)]
     if time is not None and (not one_each or _looks_like_events(table)):

@@ -11,7 +11,7 @@ def _known(text: str) -> frozenset[str]:
 CUSTOMER = _known(
     "customer customers client user member account subscriber student patient buyer shopper player guest "
     "household cust msisdn customerid clientid userid memberid accountid kunde kunden kundennr kundennummer kundenid "
-    "konto mitglied"
+    "konto mitglied mitgliedsnummer mitgliedsnr"
 )
 ID = _known("id no nr num number key code uuid guid nummer sku zip plz postcode phone")
 TIME = _known("date day time timestamp datetime ts at on when datum zeit tag start end since until")
@@ -34,7 +34,7 @@ PAID, UNTIL = _known("paid valid bezahlt gueltig"), _known("until to through til
 CANCEL = _known("cancel cancels cancelled canceled cancellation kuendigung")
 AUTO_RENEWAL = _known("auto automatic autorenew")
 RENEWAL = _known("renew renews renewal renewed")
-PLAN = _known("plan tariff tarif package product contract")
+PLAN = _known("plan tariff tarif package product contract abo abonnement vertrag")
 CHURN = _known("churn churned churner attrition exited left lost cancelled canceled gekuendigt")
 OUTCOME = CHURN | _known("result outcome status withdrawn exit")
 PROTECTED = _known(

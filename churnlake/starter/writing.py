@@ -51,7 +51,7 @@ def _source(source: Source, path: str) -> Iterator[str]:
     if source.through is not None:
         yield _chosen("through", source.through)
     yield from _written(part.table)
-    if delivery.kind == "daily":
+    if delivery.kind != "history":
         yield from _days(source)
     yield from _rules(part)
     yield ""

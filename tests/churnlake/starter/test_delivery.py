@@ -102,6 +102,28 @@ def test_a_file_that_reaches_far_back_is_a_history_whatever_its_name(write: Writ
     )  # fmt: skip
 
 
+def test_tables_that_come_whole_for_each_date_are_snapshots(write: Write, part: Callable[[], Part]) -> None:
+    """What each said on its date is kept; a single one is a past file, and Mondays alone close the other days."""
+    rows = "customer,started,ended\n1,2025-11-01,\n2,2025-12-24,2027-01-31\n"
+    write(f"plans_{MONDAY}.csv", rows)
+    assert decide_delivery(part(), TODAY).kind == "history"
+    for weeks in (1, 2, 3):
+        write(f"plans_{MONDAY + timedelta(weeks=weeks)}.csv", rows)
+    told = decide_delivery(part(), TODAY)
+    assert (told.kind, told.path, told.first, told.last) == (
+        "snapshot", "plans_{business_date}.csv", MONDAY, date(2026, 1, 26),
+    )  # fmt: skip
+    assert (set(WEEKDAYS) - set(told.weekdays), told.waits, told.early_days) == ({"monday"}, True, 0)
+
+
+def test_files_of_states_that_bring_others_each_date_are_daily(write: Write, part: Callable[[], Part]) -> None:
+    """Who is new on a date, or changed, is in its file; a table that came whole would hold the others as well."""
+    write("plans_2026-01-05.csv", "customer,started,ended\n1,2026-01-05,\n2,2026-01-04,\n")
+    write("plans_2026-01-06.csv", "customer,started,ended\n3,2026-01-06,\n2,2026-01-04,2026-01-31\n")
+    told = decide_delivery(part(), TODAY)
+    assert (told.kind, told.why) == ("daily", "2 files, each with what is new on its date")
+
+
 def test_files_without_dates_are_one_history(write: Write, part: Callable[[], Part]) -> None:
     """Numbers in their names become *."""
     for name in ("orders_1.csv", "orders_2.csv"):

@@ -162,3 +162,41 @@ def test_where_no_name_tells_the_customer_it_is_asked(write: Write, tables: Tabl
     assert not isinstance(chosen, CustomerChoice)
     assert chosen["visits"].name == "badge_no"
     assert find_customers(told, "nobody") == {}
+
+
+def test_the_same_customers_under_another_name_are_found_by_their_values(write: Write, tables: Tables) -> None:
+    """Long ids that most of the smaller table shares are no chance; short numbers and a few shared values may be."""
+    write("visits.csv", "customer,at\n" + "".join(f"{n % 25:06d},2026-01-01 10:00:{n}\n" for n in range(50)))
+    write("cards.csv", "card,since,until\n" + "".join(f"{n:06d},2025-01-01,\n" for n in range(1, 40)))
+    write("doors.csv", "door,floor\n" + "".join(f"{n},{n % 3}\n" for n in range(25)))
+    write("pins.csv", "pin,place\n" + "".join(f"{n:06d},{n % 3}\n" for n in range(20, 60)))
+    found = find_customers(tables(), None)
+    assert not isinstance(found, CustomerChoice)
+    assert {name: column.name for name, column in found.items()} == {"visits": "customer", "cards": "card"}
+
+
+@pytest.mark.parametrize(
+    ("second", "roles"),
+    [
+        ("1,gold\n2,iron\n", ["customers"]),
+        ("1,gold\n3,iron\n,zinc\n", ["customers"]),
+        ("2,gold\n4,iron\n5,iron\n2,iron\n", []),
+        ("1,gold\n1,iron\n", []),
+    ],
+)
+def test_a_table_that_comes_whole_for_each_date_has_one_row_each(
+    write: Write, tables: Tables, second: str, roles: list[str]
+) -> None:
+    """Nobody stands twice in a file, half of all stand in the next one; a null is nobody."""
+    write("people/2026-01-01.csv", "customer,level\n1,gold\n2,gold\n")
+    write("people/2026-02-01.csv", f"customer,level\n{second}")
+    assert [part.role for part in parts_of(tables())] == roles
+
+
+def test_rows_of_the_days_of_their_files_are_events_though_each_customer_has_one_a_day(
+    write: Write, tables: Tables
+) -> None:
+    """The same people every day: a log, not a table."""
+    for day in ("2026-01-01", "2026-01-02"):
+        write(f"use/{day}.csv", f"customer,day,minutes\n1,{day},3\n2,{day},4\n")
+    assert [part.role for part in parts_of(tables())] == ["events"]
