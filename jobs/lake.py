@@ -121,8 +121,9 @@ class Lake(ReadOnlyLake):
                 f"{self._lane.epoch}",
                 next_step="look at `churnlake status`; the run that took over publishes",
             )
-        # Delta leaves the number out when nothing was written.
-        return Commit(log.version(), int(commit["operationMetrics"].get("numOutputRows", 0)))
+        # Delta leaves a number out when nothing was written; rows of other slices in the same files are copied.
+        numbers = commit["operationMetrics"]
+        return Commit(log.version(), int(numbers.get("numOutputRows", 0)) - int(numbers.get("numCopiedRows", 0)))
 
 
 def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> list[str]:

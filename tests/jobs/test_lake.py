@@ -46,6 +46,23 @@ def test_a_write_replaces_exactly_its_slice(spark: SparkSession, lake: Path, lan
     assert written.version("population") == 3
 
 
+def test_rows_of_other_slices_in_the_same_file_are_kept_and_not_counted(
+    spark: SparkSession, lake: Path, lane: Lane
+) -> None:
+    """Two deliveries may share a file: Delta copies the rows of the one when the other is written anew."""
+    schema = "source STRING, customer_id STRING, delivery_id STRING, first_known_date DATE, known_month STRING"
+    written = Lake(spark, lake, "shop", lane)
+
+    def told(*rows: tuple[str, str]) -> DataFrame:
+        return spark.createDataFrame([("orders", who, by, ONE, "2026-03") for who, by in rows], schema).coalesce(1)
+
+    both: dict[str, str | list[str]] = {"source": "orders", "delivery_id": ["first", "second"]}
+    written.replace("known_customers", told(("ann", "first"), ("bob", "second"), ("cid", "second")), both, "run-1")
+    one: dict[str, str] = {"source": "orders", "delivery_id": "first"}
+    assert written.replace("known_customers", told(("eve", "first")), one, "run-2").rows == 1
+    assert {row.customer_id for row in written.read("known_customers").collect()} == {"eve", "bob", "cid"}
+
+
 def test_a_first_write_without_rows_makes_the_table(spark: SparkSession, lake: Path, lane: Lane) -> None:
     """A night may set nothing aside: its table is there all the same, with its columns."""
     written = Lake(spark, lake, "shop", lane)
