@@ -327,7 +327,8 @@ def _withdrawal(lake: Lake, contract: Contract, batch: Batch, replaced: Replaced
         facts = lake.read(table).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
         held = lake.read("quarantine").filter(of_source & ~F.col("changed_by").isin(batch.ids))
         taken.append(withdraw_written(replaced, Told(facts, held), batch.run_id))
-    if any(link.place > 1 for link in replaced.links):
+    own = {one.delivery_id for one in batch.deliveries}
+    if any(link.before in own for link in replaced.links):
         taken.append(withdraw_told(replaced, told, batch.run_id))
     return functools.reduce(Told.beside, taken)
 
