@@ -1,8 +1,10 @@
 """Content at cutoffs: the net of the signed facts that were usable by each, which is all that may be read of them."""
 
+import functools
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -10,6 +12,8 @@ from pyspark.sql import functions as F
 from churnlake.contract.schema import Contract
 
 KEYS = ("business_date", "customer_id")
+# So many marks of corrected days are held in memory at most, whatever is corrected.
+_MARKS = 2**22
 
 
 @dataclass(frozen=True)
@@ -36,26 +40,44 @@ def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
 
 
 def usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span.
-
-    Laid out by customer and cutoff once, so that no later aggregate or join on these keys moves rows again.
-    """
+    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span."""
+    first = min(cutoffs) - timedelta(days=contract.features.span_days - 1)
+    reached = tile.filter(F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs)))
+    if len(cutoffs) == 1:  # nothing to tell apart, and older files are not even opened
+        return reached.withColumn("business_date", F.lit(cutoffs[0]))
     dates = F.broadcast(cutoff_frame(tile.sparkSession, cutoffs))
     inside = F.col("event_date").between(
         F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
     )
-    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner").repartition(*KEYS)
+    return reached.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner")
 
 
-def net_days(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Content at each cutoff: signed sums per source, customer and day. Corrections cancel what they withdraw here."""
-    keys = ("source", "event_date")
-    sums = [
-        name
-        for name in tile.columns
-        if name not in {*KEYS, *keys, "known_date", "delivery_id", "known_month", "off_day"}
-    ]
-    return usable(tile, contract, cutoffs).groupBy(*KEYS, *keys).agg(*(F.sum(name).alias(name) for name in sums))
+def with_corrected(tile: DataFrame, sums: Sequence[str]) -> DataFrame:
+    """Adds `is_corrected`: whether any row takes something from one of these sums on its customer's day.
+
+    On all other days a sum is positive as soon as one row's is, so those rows need not be brought together by the day.
+    Corrections are few, and their days are held in memory as marks. Marks may meet, so a day may be called corrected
+    that is not: its rows are then brought together for nothing, and come to the same.
+    """
+    mark = F.pmod(F.xxhash64("customer_id", "event_date"), F.lit(_MARKS))
+    takes = functools.reduce(operator.or_, (F.col(name) < 0 for name in sums))
+    marks = tile.filter(takes).select(mark.alias("mark")).distinct().withColumn("is_marked", F.lit(True))
+    marked = tile.withColumn("mark", mark).join(F.broadcast(marks), "mark", "left")
+    return marked.withColumn("is_corrected", F.coalesce("is_marked", F.lit(False))).drop("mark", "is_marked")
+
+
+def active_days(seen: DataFrame) -> DataFrame:
+    """First and last day with net activity: business_date, customer_id, first, last.
+
+    `seen` are rows of daily_activity beside the cutoffs that see them, with `is_corrected`.
+    """
+    active_on = F.when(F.col("activity") > 0, F.col("event_date"))
+    apart = F.when(F.col("is_corrected"), F.struct("source", "event_date")).alias("apart")
+    told = seen.groupBy(*KEYS, apart).agg(
+        F.min(active_on).alias("first"), F.max(active_on).alias("last"), F.sum("activity").alias("net")
+    )
+    standing = F.col("first").isNotNull() & (F.col("apart").isNull() | (F.col("net") > 0))
+    return told.filter(standing).groupBy(*KEYS).agg(F.min("first").alias("first"), F.max("last").alias("last"))
 
 
 def net_facts(facts: DataFrame, known_on: Mapping[date, date], content: Sequence[str]) -> DataFrame:

@@ -185,7 +185,7 @@ def _evidence(own: Tiles, contract: Contract, known_since: date, day: date, matu
         stayed = None
         if judged_on is not None:
             days = label_activity(required(own.daily_activity), contract, {day: judged_on})
-            stayed = days.agg(F.min("event_date")).collect()[0][0]
+            stayed = days.agg(F.min("first")).collect()[0][0]
         first, last = (None, None) if active is None else (active["first"], active["last"])
         return Evidence(known_since, first, last, stayed)
     if contract.churn.definition == "expiry":

@@ -7,7 +7,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, required
+from jobs.content import KEYS, Tiles, active_days, required, with_corrected
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.population import population_at
@@ -55,21 +55,17 @@ def _silent(
 
 
 def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
-    """Days of net activity inside the label window of each cutoff, as known when it matured.
+    """First and last active day inside the label window of each cutoff, as known when it matured.
 
-    Columns: business_date, customer_id, source, event_date, activity.
+    Columns: business_date, customer_id, first, last.
     """
     churn = contract.churn
     spark = daily_activity.sparkSession
     cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
     first = F.date_add("business_date", churn.gap_days + 1)
     inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days + churn.horizon_days))
-    return (
-        daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on")))
-        .groupBy(*KEYS, "source", "event_date")
-        .agg(F.sum("activity").alias("activity"))
-        .filter("activity > 0")
-    )
+    marked = with_corrected(daily_activity, ["activity"])
+    return active_days(marked.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on"))))
 
 
 def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:

@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, cutoff_frame, net_days, required
+from jobs.content import KEYS, Tiles, active_days, cutoff_frame, required, usable, with_corrected
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.renewals import paid_lives_at
@@ -35,9 +35,9 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
 
 
 def activity_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """First and last active day that each cutoff reads: business_date, customer_id, last, first."""
-    days = net_days(required(tiles.daily_activity), contract, cutoffs).filter(F.col("activity") > 0)
-    return days.groupBy(*KEYS).agg(F.max("event_date").alias("last"), F.min("event_date").alias("first"))
+    """First and last active day that each cutoff reads: business_date, customer_id, first, last."""
+    marked = with_corrected(required(tiles.daily_activity), ["activity"])
+    return active_days(usable(marked, contract, cutoffs))
 
 
 def _why_inactive(contract: Contract) -> Column:
