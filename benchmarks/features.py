@@ -1,9 +1,11 @@
 """Features: what a night's and a training set's cost, and that a longer history costs no more.
 
-`python -m benchmarks.features [--customers N] [--repeats N]` makes tiles of 720 days in a scratch folder: 100 rows a
-year of each customer on as many days, 2 % of them late, 0.2 % corrected, one column of distinct values. It prints
+`python -m benchmarks.features [--customers N [N]] [--repeats N]` makes tiles of 720 days in a scratch folder: 100 rows
+a year of each customer on as many days, 2 % of them late, 0.2 % corrected, one column of distinct values. It prints
 medians in seconds by the clock and of the processor, and what the budgets are told in: seconds of the processor for a
-million rows, and the ratio of 720 days of history to 360. The steps take turns, so that a busy spell hits all of them:
+million rows, and the ratio of 720 days of history to 360. With two numbers of customers it also tells the slope between
+them: what a million more rows cost, without what any night costs. The larger number goes first, so that start-up, which
+falls to it, is in the slope. The steps take turns, so that a busy spell hits all of them:
 
 population, features   of one date, each written, over 360 and over 720 days of tiles
 training set           12 dates of a sixth of the customers: two rows for each customer, with population and labels
@@ -105,22 +107,31 @@ _TILES = {
 def main() -> None:
     """Makes the tiles, runs the steps `repeats` times in turn and prints the table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.features", description=__doc__)
-    parser.add_argument("--customers", type=int, default=MILLION)
+    parser.add_argument("--customers", type=int, nargs="+", default=[MILLION])
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
+    found = {customers: _measured(customers, given.repeats) for customers in sorted(given.customers, reverse=True)}
+    if len(found) > 1:
+        _print_slope(found[max(found)], found[min(found)])
+
+
+def _measured(customers: int, repeats: int) -> dict[str, "Cost"]:
+    """What each step costs for so many customers: medians of its repeats."""
+    taken: dict[str, list[Cost]] = {}
     with tempfile.TemporaryDirectory(prefix="churnlake-bench-") as name:
         scratch = Path(name)
-        rows = make_tiles(scratch, given.customers)
+        rows = make_tiles(scratch, customers)
         print(f"{rows:,} facts made", flush=True)
         with _bench(scratch) as bench:
-            taken: dict[str, list[Cost]] = {}
-            for _ in range(given.repeats):
+            for _ in range(repeats):
                 for step, cost in bench.turn():
                     print(
                         f"{step}: {cost.clock:.0f} s by the clock, {cost.processor:.0f} s of the processor", flush=True
                     )
                     taken.setdefault(step, []).append(cost)
-    _print_table(given.customers, rows, {step: _median(costs) for step, costs in taken.items()})
+    costs = {step: _median(each) for step, each in taken.items()}
+    _print_table(customers, rows, costs)
+    return costs
 
 
 class Cost(NamedTuple):
@@ -241,6 +252,13 @@ def _print_table(customers: int, rows: int, costs: dict[str, Cost]) -> None:
     print(f"features for a million customers: {short / customers * MILLION:.0f} s of the processor (budget 60)")
     training = costs["training set, 12 dates"]
     print(f"training set of two million rows: {training.processor / training.rows * 2 * MILLION:.0f} s (budget 120)")
+
+
+def _print_slope(large: dict[str, Cost], small: dict[str, Cost]) -> None:
+    print("\nslope, seconds of the processor for a million more rows:")
+    for step, cost in large.items():
+        more = cost.processor - small[step].processor
+        print(f"{step:24} {more / (cost.rows - small[step].rows) * MILLION:10.1f}")
 
 
 if __name__ == "__main__":

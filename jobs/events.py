@@ -12,6 +12,7 @@ from churnlake.features import Aggregate, Feature
 from jobs.content import KEYS, Tiles, required, usable, with_corrected
 
 COUNTED = (Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT)
+_OF_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.LAST_VALUE)
 # A contract names at most 20 values of a column, so a value's place and a number go into one integer.
 _VALUES = 32
 # Which days had activity, as bits of whole numbers: a list of dates would make Spark sort all rows to aggregate them.
@@ -143,11 +144,8 @@ def _told(summed: DataFrame, asked: _Asked) -> DataFrame:
     """The features, from what was kept of each customer and cutoff."""
     ages = F.concat(*(F.expr(_AGES.format(word=word, bits=_BITS)) for word in reversed(asked.words)))
     aged = summed.withColumn("_ages", ages).withColumn("_gaps", F.expr(_GAPS))
-    return aged.select(*KEYS, *(_feature(one, asked).alias(one.name) for one in asked.features if _is_told(one)))
-
-
-def _is_told(feature: Feature) -> bool:
-    return feature.aggregate not in (Aggregate.RATIO, Aggregate.PACE, Aggregate.DISTINCT)
+    told = [one for one in asked.features if one.aggregate in (*_OF_DAYS, *_FROM_DAYS)]
+    return aged.select(*KEYS, *(_feature(one, asked).alias(one.name) for one in told))
 
 
 def _feature(feature: Feature, asked: _Asked) -> Column:
