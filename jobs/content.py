@@ -39,17 +39,21 @@ def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
     return spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE")
 
 
-def usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Tile rows beside each cutoff that may see them: known by then, happened by then, and inside the span."""
+def reached(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """The rows that any of the cutoffs may see: older files are not even opened."""
     first = min(cutoffs) - timedelta(days=contract.features.span_days - 1)
-    reached = tile.filter(F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs)))
-    if len(cutoffs) == 1:  # nothing to tell apart, and older files are not even opened
-        return reached.withColumn("business_date", F.lit(cutoffs[0]))
+    return tile.filter(F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs)))
+
+
+def usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
+    """Rows reached, beside each cutoff that may see them: known by then, happened by then, and inside the span."""
+    if len(cutoffs) == 1:
+        return tile.withColumn("business_date", F.lit(cutoffs[0]))
     dates = F.broadcast(cutoff_frame(tile.sparkSession, cutoffs))
     inside = F.col("event_date").between(
         F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
     )
-    return reached.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner")
+    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner")
 
 
 def with_corrected(tile: DataFrame, sums: Sequence[str]) -> DataFrame:

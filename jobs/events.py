@@ -9,7 +9,7 @@ from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
 from churnlake.features import Aggregate, Feature
-from jobs.content import KEYS, Tiles, required, usable, with_corrected
+from jobs.content import KEYS, Tiles, reached, required, usable, with_corrected
 
 COUNTED = (Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT)
 _OF_DAYS = (Aggregate.SUM, Aggregate.DAYS, Aggregate.LAST_VALUE)
@@ -29,12 +29,12 @@ def event_features(
     Ratios and paces are not among them: they are made of these.
     """
     own = [feature for feature in catalogue if feature.source == source]
-    frames = [_of_days(required(tiles.daily_activity).filter(F.col("source") == source), own, contract, cutoffs)]
     wanted = [feature for feature in own if feature.aggregate is Aggregate.DISTINCT]
+    days = reached(required(tiles.daily_activity), contract, cutoffs).filter(F.col("source") == source)
+    frames = [_of_days(days, own, contract, cutoffs)]
     if wanted:
-        frames.append(
-            _of_values(required(tiles.daily_values).filter(F.col("source") == source), wanted, contract, cutoffs)
-        )
+        values = reached(required(tiles.daily_values), contract, cutoffs).filter(F.col("source") == source)
+        frames.append(_of_values(values, wanted, contract, cutoffs))
     return frames
 
 

@@ -1,7 +1,7 @@
 """Labels at cutoffs: what was known when the cutoff matured, so a label never changes later."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
@@ -50,8 +50,7 @@ def _silent(
     daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date], eligible: DataFrame
 ) -> DataFrame:
     days = label_activity(daily_activity, contract, matured_on)
-    active = days.select(*KEYS).distinct().withColumn("stayed", F.lit(True))
-    return eligible.join(active, [*KEYS], "left").select(*KEYS, F.col("stayed").isNull().alias("is_churned"))
+    return eligible.join(days, [*KEYS], "left").select(*KEYS, F.col("first").isNull().alias("is_churned"))
 
 
 def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
@@ -62,10 +61,11 @@ def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Ma
     churn = contract.churn
     spark = daily_activity.sparkSession
     cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
-    first = F.date_add("business_date", churn.gap_days + 1)
-    inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days + churn.horizon_days))
-    marked = with_corrected(daily_activity, ["activity"])
-    return active_days(marked.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on"))))
+    first, last = churn.gap_days + 1, churn.gap_days + churn.horizon_days
+    reach = (min(matured_on) + timedelta(days=first), max(matured_on) + timedelta(days=last))
+    rows = with_corrected(daily_activity.filter(F.col("event_date").between(*reach)), ["activity"])
+    inside = F.datediff("event_date", "business_date").between(first, last)
+    return active_days(rows.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on"))))
 
 
 def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:

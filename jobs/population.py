@@ -7,7 +7,7 @@ from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, active_days, cutoff_frame, required, usable, with_corrected
+from jobs.content import KEYS, Tiles, active_days, cutoff_frame, reached, required, usable, with_corrected
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.renewals import paid_lives_at
@@ -36,8 +36,8 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
 
 def activity_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """First and last active day that each cutoff reads: business_date, customer_id, first, last."""
-    marked = with_corrected(required(tiles.daily_activity), ["activity"])
-    return active_days(usable(marked, contract, cutoffs))
+    rows = reached(required(tiles.daily_activity), contract, cutoffs)
+    return active_days(usable(with_corrected(rows, ["activity"]), contract, cutoffs))
 
 
 def _why_inactive(contract: Contract) -> Column:
