@@ -77,7 +77,7 @@ def _of_days(tile: DataFrame, features: Sequence[Feature], contract: Contract, c
     is_apart = F.col("is_corrected")
     if asked.last_values:
         told = _with_first_delivery(told)
-        is_apart = is_apart | F.col("off_day") | (F.col("delivery_id") != F.col("first_delivery"))
+        is_apart = is_apart | ~_told_on_the_day() | (F.col("delivery_id") != F.col("first_delivery"))
     seen = usable(told.withColumn("_apart", F.when(is_apart, F.col("event_date"))), contract, cutoffs)
     rows = seen.select(*KEYS, "event_date", "_apart", *asked.read, *_placed())
     parts = rows.groupBy(*KEYS, "_apart").agg(*_of_a_part(asked))
@@ -86,9 +86,13 @@ def _of_days(tile: DataFrame, features: Sequence[Feature], contract: Contract, c
 
 def _with_first_delivery(tile: DataFrame) -> DataFrame:
     """Adds `first_delivery`: of those that told of a day on the day itself, one; it has a customer's day in one row."""
-    told = tile.filter(~F.col("off_day")).select("event_date", "delivery_id").distinct()
+    told = tile.filter(_told_on_the_day()).select("event_date", "delivery_id").distinct()
     firsts = told.groupBy("event_date").agg(F.min("delivery_id").alias("first_delivery"))
     return tile.join(F.broadcast(firsts), "event_date", "left")
+
+
+def _told_on_the_day() -> Column:
+    return F.col("known_date") == F.col("event_date")
 
 
 def _placed() -> list[Column]:

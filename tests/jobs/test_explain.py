@@ -48,7 +48,7 @@ def tiles_of(spark: SparkSession, days: Sequence[tuple[Any, ...]], known: date =
     customers = [("orders", customer, known) for customer in sorted({one[1] for one in days})]
     return Tiles(
         spark.createDataFrame(customers, KNOWN),
-        spark.createDataFrame(list(days), ACTIVITY),
+        spark.createDataFrame(list(days), ACTIVITY).selectExpr("*", "CAST(known_date AS STRING) AS delivery_id"),
         spark.createDataFrame([], VALUES),
     )
 
