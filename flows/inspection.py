@@ -165,7 +165,8 @@ def show_trial(terminal: Terminal, contract: Contract, inspection: Inspection, t
 
 def _show_rows(terminal: Terminal, source: Mapping[str, Any]) -> None:
     reasons = {"ignored": source["ignored"], "set aside": source["quarantined"]}
-    told = [f"{source['accepted']:,} accepted", f"{source['duplicate']:,} duplicate"]
+    shown = ("accepted", *(["unchanged"] if source["unchanged"] else []), "duplicate")
+    told = [f"{source[bucket]:,} {bucket}" for bucket in shown]
     told += [f"{number:,} {name} ({why})" for name, found in reasons.items() for why, number in found.items()]
     read = f"{_counted(source['raw'], 'row')} of {_counted(source['files_read'], 'file')}"
     terminal.say(f"{source['source']}: {read} = {' + '.join(told)}")

@@ -26,6 +26,7 @@ from churnlake.suites import Severity, Suite
 from jobs import rows, tiles
 from jobs.application import end_group_with_parent, exit_code_of
 from jobs.content import Tiles
+from jobs.corrections import Link, Told, copies_before, links_of, replaced_by, withdraw_told
 from jobs.expressions import expression_problems
 from jobs.extent import SMALL_ROWS, guessed_rows
 from jobs.facts import TABLE_OF_ROLE, facts_of, named_customers
@@ -43,7 +44,7 @@ VALUES_SHOWN = 5
 
 
 @dataclass
-class Told:
+class Findings:
     """What was found. `contract` are problems of the contract itself, `data` of files; `warnings` stop nothing."""
 
     sources: list[dict[str, Any]] = field(default_factory=list)
@@ -60,6 +61,24 @@ class Choice:
 
     files: Mapping[str, tuple[File, ...]]
     is_whole: bool
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A source's rows as landed and as classified; `links` are those of snapshots, each with the one before it."""
+
+    landed: DataFrame
+    classified: DataFrame
+    links: tuple[Link, ...]
+
+    def facts(self, contract: Contract, name: str) -> DataFrame:
+        """What the rows come to, with what a newer snapshot takes back."""
+        facts = facts_of(self.classified, contract, name)
+        if not self.links:
+            return facts
+        replaced = replaced_by(self.links, self.landed, are_snapshots=True)
+        none_held = facts.limit(0)
+        return facts.unionByName(withdraw_told(replaced, Told(facts, none_held), "trial").facts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,11 +116,11 @@ def choose_files(contract: Contract) -> Choice:
     return Choice(some, is_whole=False)
 
 
-def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: date) -> Told:
+def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: date) -> Findings:
     """Types, maps and judges the rows of the chosen files, and counts outcomes where these are all there are."""
-    told = Told()
+    told = Findings()
     landed: dict[str, DataFrame] = {}
-    classified: dict[str, DataFrame] = {}
+    taken: dict[str, Taken] = {}
     for name in lookups_first(contract):
         own, canonical = read_suites(contract, name)
         if problems := expression_problems(spark, contract, name, own, canonical):
@@ -112,20 +131,28 @@ def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: 
             continue
         landed[name] = read_landing(spark, contract, deliveries, layouts)
         if contract.sources[name].role != "lookup":
-            frame = _classified(contract, name, landed, own, canonical)
-            classified[name] = frame
+            taken[name] = _taken(contract, name, landed, deliveries, (own, canonical))
+            frame = taken[name].classified
             told.sources.append(_counted(frame, contract, name, deliveries, told))
             told.data += _failed_checks(frame, name, own, canonical) if choice.is_whole else []
-    _count_outcomes(contract, choice, classified, through, told)
+    _count_outcomes(contract, choice, taken, through, told)
     return told
 
 
-def _classified(
-    contract: Contract, name: str, landed: Mapping[str, DataFrame], own: Suite | None, canonical: Suite
-) -> DataFrame:
-    lookups = typed_lookups(landed, contract, name)
+def _taken(
+    contract: Contract,
+    name: str,
+    landed: Mapping[str, DataFrame],
+    deliveries: Sequence[Delivery],
+    suites: tuple[Suite | None, Suite],
+) -> Taken:
+    own, canonical = suites
+    rows_of, lookups = landed[name], typed_lookups(landed, contract, name)
+    links = links_of(deliveries, (), are_snapshots=contract.sources[name].delivery == "snapshot")
+    before = copies_before(rows_of, links) if links else None
     own_rules = own.row_rules if own else ()
-    return rows.classify(landed[name], contract, name, own_rules, canonical.row_rules, None, lookups).persist()
+    frame = rows.classify(rows_of, contract, name, own_rules, canonical.row_rules, before, lookups)
+    return Taken(rows_of, frame.persist(), links)
 
 
 def _failed_checks(classified: DataFrame, name: str, own: Suite | None, canonical: Suite) -> list[str]:
@@ -137,7 +164,9 @@ def _failed_checks(classified: DataFrame, name: str, own: Suite | None, canonica
     return [f"{name}: {one.name}: expected {one.expected}; {one.observed}" for one in failed]
 
 
-def _deliveries(contract: Contract, name: str, choice: Choice, told: Told) -> tuple[list[Delivery], dict[str, Layout]]:
+def _deliveries(
+    contract: Contract, name: str, choice: Choice, told: Findings
+) -> tuple[list[Delivery], dict[str, Layout]]:
     """The chosen files of a source as a run would take them in, each known on its own day."""
     deliveries: list[Delivery] = []
     layouts: dict[str, Layout] = {}
@@ -157,12 +186,13 @@ def _deliveries(contract: Contract, name: str, choice: Choice, told: Told) -> tu
 
 
 def _counted(
-    classified: DataFrame, contract: Contract, name: str, deliveries: Sequence[Delivery], told: Told
+    classified: DataFrame, contract: Contract, name: str, deliveries: Sequence[Delivery], told: Findings
 ) -> dict[str, Any]:
     """What becomes of the rows of a source, with examples of those that would be set aside."""
     counted = rows.counted(classified).collect()
     by_file = accounts(counted, [one.delivery_id for one in deliveries])
-    totals = {bucket: sum(one[bucket] for one in by_file.values()) for bucket in ("raw", "accepted", "duplicate")}
+    buckets = ("raw", "accepted", "unchanged", "duplicate")
+    totals = {bucket: sum(one[bucket] for one in by_file.values()) for bucket in buckets}
     reasons = {
         bucket: dict(reduce(lambda a, b: a + b, (one[bucket] for one in by_file.values())).most_common())
         for bucket in ("ignored", "quarantined")
@@ -257,27 +287,28 @@ def _there_is(mapped: DataFrame, rule: Expression, text: str) -> Iterator[str]:
 
 
 def _count_outcomes(
-    contract: Contract, choice: Choice, classified: Mapping[str, DataFrame], through: date, told: Told
+    contract: Contract, choice: Choice, taken: Mapping[str, Taken], through: date, told: Findings
 ) -> None:
     wanted = [name for name, source in contract.sources.items() if source.role != "lookup"]
     if not choice.is_whole:
         told.not_counted = f"more than {SMALL_ROWS:,} rows; training counts them"
-    elif set(wanted) - set(classified) or told.contract or told.data:
+    elif set(wanted) - set(taken) or told.contract or told.data:
         told.not_counted = "there are problems above"
     else:
-        held = tiles_of(contract, classified)
+        held = tiles_of(contract, taken)
         told.outcomes = [
             asdict(one) for one in outcomes_by_horizon(held, contract, within_histories(contract, through))
         ]
 
 
-def tiles_of(contract: Contract, classified: Mapping[str, DataFrame]) -> Tiles:
+def tiles_of(contract: Contract, taken: Mapping[str, Taken]) -> Tiles:
     """The tiles that the rows would become, every fact known from its file's day."""
     facts: dict[str, list[DataFrame]] = {}
-    for name, frame in classified.items():
-        facts.setdefault(TABLE_OF_ROLE[contract.sources[name].role], []).append(facts_of(frame, contract, name))
+    for name, one in taken.items():
+        facts.setdefault(TABLE_OF_ROLE[contract.sources[name].role], []).append(one.facts(contract, name))
     whole = {table: reduce(DataFrame.unionByName, frames) for table, frames in facts.items()}
-    known = [tiles.newly_known(named_customers(frame, contract, name), None) for name, frame in classified.items()]
+    named = [named_customers(one.classified, contract, name) for name, one in taken.items()]
+    known = [tiles.newly_known(frame, None) for frame in named]
     events = whole.pop("events", None)
     if events is not None:
         whole["daily_activity"] = tiles.daily_activity(events, contract.features).persist()

@@ -21,7 +21,7 @@ BY_DAY = CHECKOUT / "examples" / "online_retail" / "data" / "by_day"
 SALES = "customer,sold_at,total\n" + "".join(f"{n % 4},2026-01-{n % 28 + 1:02d} 10:00:00,{n}.50\n" for n in range(60))
 UNCLEAR = "customer,sold,total\n" + "".join(f"{n % 4},0{n % 9 + 1}/05/2026,{n}.50\n" for n in range(60))
 ROWS = {
-    "source": "by_day", "files_read": 305, "raw": 541_909, "accepted": 401_604, "duplicate": 5_225,
+    "source": "by_day", "files_read": 305, "raw": 541_909, "accepted": 401_604, "unchanged": 0, "duplicate": 5_225,
     "ignored": {"anonymous": 135_080}, "quarantined": {}, "examples": [],
 }  # fmt: skip
 COUNTED = {"horizon_days": 60, "cutoffs": 5, "spacing_days": 30, "churned": 2_479, "stayed": 1_724}

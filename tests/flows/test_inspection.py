@@ -15,7 +15,7 @@ from flows.runners import COMMANDS
 
 Check = Callable[..., tuple[int, str, str]]
 ROWS = {
-    "source": "invoices", "files_read": 305, "raw": 541_909, "accepted": 400_000, "duplicate": 5_268,
+    "source": "invoices", "files_read": 305, "raw": 541_909, "accepted": 400_000, "unchanged": 0, "duplicate": 5_268,
     "ignored": {"anonymous": 136_629}, "quarantined": {"bad_type.Quantity": 12},
     "examples": [
         {"file": "data/by_day/2011-01-04.csv.gz", "record": 17, "reasons": ["bad_type.Quantity"],
