@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from churnlake.errors import UsageError
 from churnlake.settings import Settings
 from flows.console import Terminal, verb
 
@@ -194,8 +195,10 @@ def check(contract: ContractArgument, *, as_json: JsonOption = False) -> None:
 @app.command()
 def init(  # noqa: PLR0913 - options of a command
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="where the contract goes; made if it is not there")],
-    files: Annotated[Path, typer.Option("--from", metavar="FILES", help="a folder of sample files, or one file")],
     *,
+    files: Annotated[
+        Path | None, typer.Option("--from", metavar="FILES", help="a folder of sample files, or one file; required")
+    ] = None,
     day_first: Annotated[bool, typer.Option("--day-first", help="03/05/2026 is the third of May")] = False,
     month_first: Annotated[bool, typer.Option("--month-first", help="03/05/2026 is the fifth of March")] = False,
     customer: Annotated[str | None, typer.Option(metavar="COLUMN", help="the column that holds the customer")] = None,
@@ -208,6 +211,11 @@ def init(  # noqa: PLR0913 - options of a command
         from flows.init import Wish, init, told_order
         from flows.shift import read_clock
 
+        if files is None:
+            raise UsageError(
+                f"init was told one folder, {folder}; it needs one for the contract, and --from that of the samples",
+                next_step=f"`churnlake init NEW_FOLDER --from {folder}`, where the sample files lie in {folder}",
+            )
         order = told_order(day_first=day_first, month_first=month_first)
         init(terminal, Wish(folder, files, order, customer, copy, yes), read_clock(settings))
 

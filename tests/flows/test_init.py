@@ -80,6 +80,14 @@ def test_three_days_of_a_real_shop_become_a_contract(init: Init) -> None:
     assert out.splitlines()[-1] == "next: read its CHECK lines, then churnlake check shop/contract.toml"
 
 
+def test_one_folder_alone_is_answered_with_the_whole_command(init: Init) -> None:
+    """Which of the two it is nobody can know; the message has the one to type where it holds the samples."""
+    code, out, err = init("in")
+    assert (code, out) == (2, "")
+    assert "init was told one folder, in;" in err
+    assert "`churnlake init NEW_FOLDER --from in`" in err
+
+
 def test_check_accepts_what_init_wrote(init: Init) -> None:
     """Files are found through the link, and every one that is read fits."""
     init("shop", "--from", str(BY_DAY))
