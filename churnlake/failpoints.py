@@ -18,6 +18,7 @@ POINTS = (
     "release.told",
     "release.typed",
     "release.recorded",
+    "rebuild.typed",
 )
 
 

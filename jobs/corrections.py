@@ -8,7 +8,7 @@ was written before is touched.
 """
 
 import itertools
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pyspark.sql import Column, DataFrame, Window
@@ -61,11 +61,20 @@ class Told:
 def links_of(deliveries: Iterable[Delivery], in_force: Iterable[Delivery], *, are_snapshots: bool) -> tuple[Link, ...]:
     """Which of the deliveries of one source take the place of another; `in_force` are those of it that are in."""
     if not are_snapshots:
-        return tuple(Link(one, one.corrects, str(one.slot), 1) for one in deliveries if one.corrects is not None)
+        return tuple(_versions(deliveries))
     newest = max(in_force, key=lambda one: one.slot, default=None)
     in_order = [*([newest] if newest else []), *sorted(deliveries, key=lambda one: one.slot)]
     pairs = enumerate(itertools.pairwise(in_order), start=1)
     return tuple(Link(one, before.delivery_id, "", place) for place, (before, one) in pairs)
+
+
+def _versions(deliveries: Iterable[Delivery]) -> Iterator[Link]:
+    """The corrections among deliveries, which stand in the order in which they came."""
+    places: dict[str, int] = {}
+    for one in deliveries:
+        if one.corrects is not None:
+            places[one.delivery_id] = places.get(one.corrects, 0) + 1
+            yield Link(one, one.corrects, str(one.slot), places[one.delivery_id])
 
 
 def replaced_by(links: Sequence[Link], raw: DataFrame, *, are_snapshots: bool) -> Replaced:

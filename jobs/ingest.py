@@ -35,7 +35,7 @@ from jobs.expiry import expire
 from jobs.expressions import expression_problems
 from jobs.facts import TABLE_OF_ROLE, facts_of, named_customers
 from jobs.gates import has_gates, hold_against_history
-from jobs.lake import Lake, Slice
+from jobs.lake import Commit, Lake, Slice
 from jobs.landing import read_landing
 from jobs.lookups import read_lookups
 from jobs.manifest import WAITING_STEP, Arrival, Manifest, redigest, take_manifest, waits_for
@@ -49,7 +49,7 @@ class Batch:
     """The deliveries of one source that a run takes in together, and the suites that judge them.
 
     `abandoned` were frozen by attempts that died before they were in: what those wrote of them goes. `links` are those
-    of the deliveries that take the place of another one.
+    of the deliveries that take the place of another one. `later` came after these, where they are typed anew.
     """
 
     source: str
@@ -59,10 +59,20 @@ class Batch:
     own: Suite | None
     canonical: Suite
     links: tuple[Link, ...] = ()
+    later: tuple[str, ...] = ()
 
     @property
     def ids(self) -> list[str]:
         return [one.delivery_id for one in (*self.deliveries, *self.abandoned)]
+
+    @property
+    def unseen(self) -> list[str]:
+        """Deliveries of which nothing counts yet: its own, and those that came later."""
+        return [*self.ids, *self.later]
+
+    def came_before(self, by: str = "delivery_id") -> Column:
+        """True for rows that were written before this batch, by the column that says which delivery wrote them."""
+        return ~F.col(by).isin(self.unseen)
 
     @property
     def landing(self) -> Slice:
@@ -79,9 +89,14 @@ class Batch:
         """The slice of quarantine: rows that this batch wrote, also about rows of earlier deliveries."""
         return {"source": self.source, "changed_by": self.ids}
 
+    @property
+    def is_source(self) -> Column:
+        """True for rows of its source, in tables that hold all."""
+        return F.col("source") == self.source
+
     def holds(self) -> Column:
         """True for rows of `within`."""
-        return (F.col("source") == self.source) & F.col("delivery_id").isin(self.ids)
+        return self.is_source & F.col("delivery_id").isin(self.ids)
 
     @property
     def rule_digest(self) -> str:
@@ -126,7 +141,8 @@ def ingest(app: Application, run: Run, stage: OpenStage, sealed: date | None) ->
             )
             batch = Batch(source, deliveries, abandoned, run.run_id, *read_suites(app.contract, source), links)
             counts = _take_in(app, stage, batch, arrivals, sealed) if deliveries else clear(app, batch)
-            ledger.mark_ingested(name, {(source, one): buckets for one, buckets in counts.items()})
+            found = {(source, one): buckets for one, buckets in counts.items()}
+            ledger.mark_ingested(name, found, app.contract.typed_digest(source))
             ledger.forget_frozen(name, source, [one.delivery_id for one in abandoned])
     ledger.record_stale(name, run.run_id, manifest.stale)
     # From the ledger, so that a run that was taken up counts what its earlier attempts took in too.
@@ -187,23 +203,55 @@ def _take_in(
         stage.say(f"{source}: checking")
         if _are_snapshots(contract, source):
             refuse_cut_short(app, batch, classified)
-        _gate(app, batch, classified)
+        hold_to_suites(app, batch, classified)
         if has_gates(contract, source):
             hold_against_history(app, batch, classified, sealed)
         stage.say(f"{source}: writing facts and tiles")
-        written = _write(lake, contract, batch, classified, raw, _places(batch, counted))
+        settle(app, batch, classified, aside(app.contract, batch, classified, counted), counts, landed)
         app.reach("ingest.typed")
     finally:
         classified.unpersist()
+    return counts
+
+
+def aside(contract: Contract, batch: Batch, classified: DataFrame, counted: Sequence[SparkRow]) -> DataFrame:
+    """The rows of a batch that go to quarantine; `counted` are all its rows, as `rows.counted` tells them."""
+    through = contract.sources[batch.source].through
+    places = _places(batch, counted)
+    return rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places, through)
+
+
+def settle(  # noqa: PLR0913, PLR0917 - rows in every form they have by then
+    app: Application,
+    batch: Batch,
+    classified: DataFrame,
+    held: DataFrame,
+    counts: Mapping[str, dict[str, Any]],
+    landed: Commit,
+) -> None:
+    """Writes what the classified rows become and what they take back, and adds to the counts what was withdrawn.
+
+    Args:
+        app: The application.
+        batch: The deliveries the rows are of.
+        classified: All their rows, each with its bucket.
+        held: Those that go to quarantine, as its table holds them.
+        counts: The account of each delivery.
+        landed: The version of the raw table that holds their rows, and how many these are.
+
+    Raises:
+        ChurnlakeError: Rows do not add up.
+    """
+    lake, source = app.lake, batch.source
+    written = _write(lake, app.contract, batch, classified, lake.read(f"raw_{source}", landed.version), held)
     for delivery_id, withdrawn in written.withdrawn.items():
         counts[delivery_id]["withdrawn"] = withdrawn
     checks = reconcile(source, landed.rows, counts, written)
     app.ledger.record_checks(batch.run_id, checks)
     refuse_unequal(checks)
     for table in ("daily_activity", "known_customers"):
-        if table == "known_customers" or contract.sources[source].role == "events":
+        if table == "known_customers" or app.contract.sources[source].role == "events":
             audit(app, batch.run_id, table, lake.read(table).filter(batch.holds()))
-    return counts
 
 
 def _lookup_accounts(batch: Batch, raw: DataFrame) -> dict[str, dict[str, Any]]:
@@ -273,7 +321,7 @@ def _places(batch: Batch, counted: Sequence[SparkRow]) -> dict[str, Place]:
     return places
 
 
-def _gate(app: Application, batch: Batch, classified: DataFrame) -> None:
+def hold_to_suites(app: Application, batch: Batch, classified: DataFrame) -> None:
     """Great Expectations judges what is left after malformed, ignored and duplicate rows: of a correction all of it."""
     judged = classified.filter("is_judged")
     verdicts = judge(judged.select("typed.*"), batch.own) if batch.own else []
@@ -293,11 +341,9 @@ class Written:
 
 
 def _write(  # noqa: PLR0913, PLR0917 - what is written, and where to
-    lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, raw: DataFrame, places: Mapping[str, Place]
+    lake: Lake, contract: Contract, batch: Batch, classified: DataFrame, raw: DataFrame, aside: DataFrame
 ) -> Written:
-    """Writes what the classified rows become, and what corrections take back."""
-    through = contract.sources[batch.source].through
-    aside = rows.set_aside(classified, batch.source, batch.rule_digest, batch.run_id, places, through)
+    """Writes what the classified rows become, and what links take back."""
     if not batch.links:
         quarantine = lake.replace("quarantine", aside, batch.changes, batch.run_id)
         return Written(write_facts(lake, contract, batch, classified), quarantine.rows)
@@ -323,9 +369,8 @@ def _withdrawal(lake: Lake, contract: Contract, batch: Batch, replaced: Replaced
     taken = []
     # A first night of several snapshots finds none of these tables.
     if lake.version(table) is not None and lake.version("quarantine") is not None:
-        of_source = F.col("source") == batch.source
-        facts = lake.read(table).filter(of_source & ~F.col("delivery_id").isin(batch.ids))
-        held = lake.read("quarantine").filter(of_source & ~F.col("changed_by").isin(batch.ids))
+        facts = lake.read(table).filter(batch.is_source & batch.came_before())
+        held = lake.read("quarantine").filter(batch.is_source & batch.came_before("changed_by"))
         taken.append(withdraw_written(replaced, Told(facts, held), batch.run_id))
     own = {one.delivery_id for one in batch.deliveries}
     if any(link.before in own for link in replaced.links):
@@ -350,7 +395,9 @@ def write_facts(
         lake.replace("daily_activity", tiles.daily_activity(facts, rules), within, run_id)
         lake.replace("daily_values", tiles.daily_values(facts, rules.distinct), within, run_id)
     before = lake.version("known_customers")
-    known = None if before is None else lake.read("known_customers", before).filter(~batch.holds())
+    known = (
+        None if before is None else lake.read("known_customers", before).filter(~batch.is_source | batch.came_before())
+    )
     lake.replace(
         "known_customers", tiles.newly_known(named_customers(classified, contract, source), known), within, run_id
     )

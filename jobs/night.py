@@ -22,6 +22,7 @@ from jobs.fingerprint import differing_parts, fingerprint
 from jobs.ingest import ingest
 from jobs.manifest import WAITING_STEP, waits_for
 from jobs.publish import Claim, publish, request_load
+from jobs.rebuild import rebuild
 from jobs.release import clear_unfinished
 from jobs.score import score
 from jobs.snapshot import snapshot
@@ -138,6 +139,7 @@ def _stages(app: Application, publications: Publications, run: Run, night: Night
     done = app.done_stages(run)
     if "ingest" not in done:
         with app.stage(run, "ingest") as stage:
+            rebuild(app, run, stage)
             if not night.restate:
                 ingest(app, run, stage, night.sealed)
     done = _snapshot_and_score(app, run, done, night.champion)
@@ -194,6 +196,7 @@ def _history(app: Application, publications: Publications, through: date) -> int
     with app.run("history", through, "done") as run:
         if "ingest" not in app.done_stages(run):
             with app.stage(run, "ingest") as stage:
+                rebuild(app, run, stage)
                 ingest(app, run, stage, publications.newest(app.contract.name))
     return 0
 
@@ -205,6 +208,7 @@ def _backfill(app: Application, publications: Publications, to: date) -> int:
         done = app.done_stages(run)
         if "ingest" not in done:
             with app.stage(run, "ingest") as stage:
+                rebuild(app, run, stage)
                 ingest(app, run, stage, publications.newest(app.contract.name))
         _snapshot_and_score(app, run, done, champion)
     return 0

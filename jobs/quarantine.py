@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import date
 
 import pyarrow as pa
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 
 from churnlake.contract.schema import Contract
@@ -26,8 +26,8 @@ from jobs.rows import Bucket
 LEAVES = (Bucket.ACCEPTED, Bucket.IGNORED, Bucket.DUPLICATE)
 """The buckets of rows that quarantine has no more to do with."""
 
-_ORIGIN = ("held_by", "file", "record_number")
-_BESIDE = (*_ORIGIN, "content")
+BESIDE = ("held_by", "file", "record_number", "content")
+"""What ties a chosen row to its file, and the hash of what it is judged by."""
 
 
 def chosen_rows(
@@ -46,7 +46,7 @@ def chosen_rows(
 
 def as_landed(chosen: DataFrame) -> DataFrame:
     """The columns of the raw table among those of `chosen_rows`."""
-    return chosen.drop(*_BESIDE)
+    return chosen.drop(*BESIDE)
 
 
 def _columns(source: Source) -> list[str]:
@@ -81,7 +81,7 @@ def judged_anew(
     own_rules = batch.own.row_rules if batch.own else ()
     lookups = read_lookups(lake, contract, batch.source)
     classified = rows.classify(alike, contract, batch.source, own_rules, batch.canonical.row_rules, lookups=lookups)
-    origin = chosen.select("delivery_id", "position", "row_hash", *_BESIDE)
+    origin = chosen.select("delivery_id", "position", "row_hash", *BESIDE)
     tied = classified.drop("delivery_id", "row_hash").join(origin, "position")
     if source.duplicates == "keep" or lake.version(TABLE_OF_ROLE[source.role]) is None:
         return tied
@@ -125,4 +125,29 @@ def released_rows(judged: DataFrame, batch: Batch, release_id: str) -> DataFrame
         F.lit(batch.run_id).alias("run_id"),
         "known_date",
         F.date_format("known_date", "yyyy-MM").alias("known_month"),
+    )
+
+
+def accepted_rows(lake: Lake, source: Source, name: str, released: DataFrame) -> DataFrame:
+    """Rows that one release made facts of, in the form of `chosen_rows`; `released` is what quarantine tells of it.
+
+    Nothing ties them to their file but slot and hash.
+    """
+    accepted = released.filter(F.size("reasons") == 0).groupBy("row_hash", F.col("changed_by").alias("delivery_id"))
+    raw = lake.read(f"raw_{name}").join(F.broadcast(accepted.agg(F.count("*").alias("accepted"))), [
+        "row_hash", "delivery_id",
+    ])  # fmt: skip
+    place = F.row_number().over(Window.partitionBy("row_hash").orderBy("position"))
+    return (
+        raw.withColumn("place", place)
+        .filter(F.col("place") <= F.col("accepted"))
+        .drop("place", "accepted")
+        .withColumns(
+            {
+                "held_by": F.lit(None).cast("string"),
+                "file": F.lit(None).cast("string"),
+                "record_number": F.lit(None).cast("bigint"),
+                "content": row_hash(_columns(source)),
+            }
+        )
     )

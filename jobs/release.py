@@ -30,6 +30,7 @@ from jobs.application import Application, OpenStage, clock, end_group_with_paren
 from jobs.expressions import expression_problems
 from jobs.ingest import Batch, accounts, adds_up, clear, read_suites, refuse_unequal, write_facts
 from jobs.quarantine import LEAVES, as_landed, chosen_rows, judged_anew, released_rows
+from jobs.rebuild import refuse_other_meaning
 from jobs.rows import Bucket
 
 STAGES = ("release",)
@@ -158,6 +159,7 @@ class _Release:
         source, chosen = contract.sources[self.source], self.selection.rows
         landed = chosen_rows(app.spark, source, self.id, chosen, self.days).persist()
         app.lake.assert_same_columns(f"raw_{self.source}", as_landed(landed))
+        refuse_other_meaning(contract, app.ledger.deliveries(contract.name, self.source))
         judged = judged_anew(landed, app.lake, contract, batch, self._unfinished()).persist()
         try:
             counts = accounts(rows.counted(judged).collect(), [self.id])[self.id]
@@ -233,7 +235,8 @@ class _Release:
         checks = self._reconciled(counts, raw.rows, told.rows, facts)
         app.ledger.record_checks(self.run.run_id, checks)
         refuse_unequal(checks)
-        app.ledger.mark_ingested(name, {(self.source, self.id): counts})
+        digest = app.contract.typed_digest(self.source)
+        app.ledger.mark_ingested(name, {(self.source, self.id): counts}, digest)
         app.reach("release.recorded")
 
     def _reconciled(self, counts: Mapping[str, Any], raw: int, told: int, facts: int) -> list[CheckResult]:

@@ -13,6 +13,7 @@ from jobs.features import features_at
 from jobs.lake import Lake, ReadOnlyLake
 from jobs.population import population_at
 from jobs.quality import audit
+from jobs.rebuild import refuse_other_meaning
 from jobs.tiles import TILE_TABLES
 
 # Tables of facts that features and populations read as they are, where a contract has a source of their role.
@@ -44,8 +45,10 @@ def snapshot(app: Application, run: Run, stage: OpenStage) -> None:
     Raises:
         ChurnlakeError: known differs from eligible plus excluded.
         DataRefusedError: Nobody is eligible.
+        UsageError: The lake holds rows of another meaning than the contract gives them.
     """
     lake, contract, day = app.lake, app.contract, run.business_date
+    refuse_other_meaning(contract, app.ledger.deliveries(contract.name))
     versions = tile_versions(lake)
     tiles = read_tiles(lake, versions)
     stage.say("sorting known customers into eligible and excluded")

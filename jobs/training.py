@@ -25,6 +25,7 @@ from jobs.features import features_at
 from jobs.horizons import refuse_too_few
 from jobs.labels import labels_at
 from jobs.population import population_at
+from jobs.rebuild import refuse_other_meaning
 from jobs.snapshot import read_tiles, tile_versions
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def run(path: Path, application: str, as_of: date, settings: Settings) -> int:
 def _train(app: Application, run: Run) -> None:
     """The stages hand their results on in memory, so a run that died is never taken up; a new one starts."""
     with app.stage(run, "rows") as stage:
+        refuse_other_meaning(app.contract, app.ledger.deliveries(app.contract.name))
         settled = settled_slots(app.contract, app.ledger.deliveries(app.contract.name), run.business_date)
         schedule = training_cutoffs(app.contract, settled, run.business_date)
         rows = _read_rows(app, run, stage, schedule, settled)

@@ -253,13 +253,15 @@ class Contract(Part):
     def attributes(self) -> dict[str, Literal["number", "category"]]:
         """What is known of customers: canonical columns of all sources of that role, and whether each is a number.
 
-        A number is a column of a numeric type taken as it is, and what is named as a measure; all else is a category.
+        A number is a column of a numeric type taken as it is, of the source or of a lookup, and what is named as a
+        measure; all else is a category.
         """
         measures = {measure.name for measure in self.features.measures}
         found: dict[str, Literal["number", "category"]] = {}
-        for source in self.sources.values():
+        for name, source in self.sources.items():
+            kinds = self.expression_columns(name)
             for column, text in source.columns.items() if source.role == "customers" else ():
-                is_number = column in measures or source.typed.get(text.strip("` "), "text").startswith(NUMERIC)
+                is_number = column in measures or kinds.get(text.strip("` "), "text").startswith(NUMERIC)
                 found.setdefault(column, "number" if is_number else "category")
         found.pop("customer_id", None)
         return found
@@ -267,9 +269,14 @@ class Contract(Part):
     def typed_digest(self, source: str) -> str:
         """sha256 of what gives the typed rows of a source their meaning."""
         rules = self.sources[source].model_dump(mode="json", include=set(_TYPING))
+        joined = {
+            name: self.sources[name].model_dump(mode="json", include={*_TYPING, "key"})
+            for name in self.sources[source].lookups
+        }
         return _digest(
             {
                 "source": rules,
+                "lookups": joined,
                 "activity": self.churn.activity,
                 "timezone": self.timezone,
                 "features": self._tile_rules(),

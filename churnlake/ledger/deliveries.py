@@ -43,12 +43,16 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery(Found):
-    """A file the ledger holds. `counts` are its buckets: raw, accepted, ignored, unchanged, quarantined, duplicate."""
+    """A file the ledger holds. `counts` are its buckets: raw, accepted, ignored, unchanged, quarantined, duplicate.
+
+    `typed_digest` is of the rules that gave its typed rows their meaning; None where an earlier version took it in.
+    """
 
     contract: str
     run_id: str
     state: DeliveryState
     counts: dict[str, Any]
+    typed_digest: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +117,12 @@ class Deliveries(Database):
             mine = (DELIVERY.contract == contract) & (DELIVERY.run_id == run_id) & (DELIVERY.state == "frozen")
             return _select_deliveries(connection, mine)
 
-    def mark_ingested(self, contract: str, counts: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
-        """Record deliveries as in the lake, all or none. Keys are (source, delivery_id), values their buckets.
+    def mark_ingested(
+        self, contract: str, counts: Mapping[tuple[str, str], Mapping[str, Any]], typed_digest: str | None = None
+    ) -> None:
+        """Record deliveries as in the lake, all or none, typed by rules of this digest.
+
+        Keys are (source, delivery_id), values their buckets.
 
         Raises:
             UsageError: A delivery was never frozen.
@@ -126,11 +134,21 @@ class Deliveries(Database):
                     & (DELIVERY.source == source)
                     & (DELIVERY.delivery_id == delivery_id)
                 )
-                row = sa.update(schema.delivery).where(key).values(state="ingested", counts=dict(buckets))
+                row = (
+                    sa.update(schema.delivery)
+                    .where(key)
+                    .values(state="ingested", counts=dict(buckets), typed_digest=typed_digest)
+                )
                 if connection.execute(row).rowcount != 1:
                     raise UsageError(
                         f"delivery {delivery_id!r} of {contract}.{source} was never frozen", next_step="freeze it first"
                     )
+
+    def begin_typing(self, contract: str, source: str, delivery_ids: Sequence[str]) -> None:
+        """Note that typed rows are being made anew: until they are marked as in, nobody knows by which rules."""
+        mine = (DELIVERY.contract == contract) & (DELIVERY.source == source) & DELIVERY.delivery_id.in_(delivery_ids)
+        with self._writing() as connection:
+            connection.execute(sa.update(schema.delivery).where(mine).values(typed_digest=None))
 
     def record_stale(self, contract: str, run_id: str, found: Iterable[Found]) -> None:
         """Note files that came after a newer one of their kind and are not read. One noted before stays as it was."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-REVISION = "0004"
+REVISION = "0005"
 """The newest migration. A ledger at this revision is opened without loading Alembic, which costs 0.3 s."""
 
 
@@ -116,6 +116,7 @@ delivery = sa.Table(
     sa.Column("counts", sa.JSON, nullable=False),
     _text("kind", server_default="file"),
     sa.Column("corrects", sa.Text),
+    sa.Column("typed_digest", sa.Text),
     _one_of("delivery_state", "state", ("frozen", "ingested", "stale")),
     _one_of("delivery_kind", "kind", ("file", "release")),
 )

@@ -322,6 +322,27 @@ def test_old_rows_expire_once_and_their_text_goes(shop: Shop, spark: SparkSessio
     assert shop.release(reasons=("bad_type.price",), slot=AFTER) == 0  # says that nothing is left
 
 
+def test_released_rows_follow_a_contract_that_gives_rows_another_meaning(shop: Shop, spark: SparkSession) -> None:
+    """Amounts are doubled, of facts let in by hand as well, each once and known since when it was; held rows stay."""
+    facts, aside = shop.facts(spark), _statuses(shop, spark)
+    accounts = {one.delivery_id: one.counts["accepted"] for one in shop.releases()}
+    contract = shop.contract.path
+    contract.write_text(contract.read_text().replace('amount = "price"', 'amount = "price * 2"'))
+    with pytest.raises(UsageError, match="rows of orders another meaning"):
+        shop.release(dry_run=True)
+    shop.load(LATER)
+
+    assert shop.facts(spark) == [(who, 2 * amount, *told) for who, amount, *told in facts]
+    assert _statuses(shop, spark) == aside
+    assert {one.delivery_id: one.counts["accepted"] for one in shop.releases()} == accounts
+    assert accounts
+
+
+def _statuses(shop: Shop, spark: SparkSession) -> list[tuple[Any, ...]]:
+    rows = shop.table(spark, "quarantine").select("row_hash", "status", "changed_by", "known_date", "raw_row")
+    return sorted(map(tuple, rows.collect()), key=str)
+
+
 def test_a_release_is_known_after_a_night_that_died_with_its_features_made(
     settings: Settings, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:

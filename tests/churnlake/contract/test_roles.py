@@ -73,6 +73,24 @@ def test_what_a_lookup_brings_must_have_a_name_of_its_own(write_shop: WriteShop)
     assert problems_of(path) == [f"{place}: {named}; give the lookup another name"]
 
 
+def test_a_lookup_is_part_of_what_rows_mean(load_shop: Callable[..., Contract]) -> None:
+    """Another type of a lookup's column gives the rows it is joined to another meaning, and no others."""
+    plain, other = (
+        load_shop(("[churn]", PEOPLE.replace('city = "text"', f'city = "{kind}"'))) for kind in ("text", "int")
+    )
+    assert plain.typed_digest("people") != other.typed_digest("people")
+    assert plain.typed_digest("sales") == other.typed_digest("sales")
+
+
+def test_a_number_that_a_lookup_brings_is_a_number(load_shop: Callable[..., Contract]) -> None:
+    """An attribute that is a column of a numeric type as it stands keeps its type, wherever the column comes from."""
+    people = PEOPLE.replace('city = "text"', 'city = "text", size = "int"').replace(
+        'site = "site" }', 'site = "site", size = "sites_size", town = "sites_city" }'
+    )
+    kinds = {"site": "category", "size": "number", "town": "category"}
+    assert load_shop(("[churn]", people)).attributes == kinds
+
+
 def test_two_lookups_must_not_bring_one_name(write_shop: WriteShop) -> None:
     """`sites` with `city_name` and `sites_city` with `name` would both bring `sites_city_name`."""
     second = """[sources.sites_city]

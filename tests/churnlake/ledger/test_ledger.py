@@ -254,6 +254,30 @@ def test_the_version_in_force_is_the_one_that_no_other_corrects(ledger: Ledger) 
     assert [one.delivery_id for one in current_versions([*taken[:1], *elsewhere])] == ["a", "b-2"]
 
 
+def test_a_stale_file_is_noted_once_and_is_never_taken_in(ledger: Ledger) -> None:
+    """It belongs to the run that saw it first, and counts as no version of its slot."""
+    first, second = start(ledger), start(ledger)
+    for run in (first, second):
+        ledger.record_stale("shop", run.run_id, [found("a")])
+    (stale,) = ledger.deliveries("shop")
+    assert (stale.state, stale.run_id, stale.counts) == ("stale", first.run_id, {})
+    assert taken_files([stale]) == []
+
+
+def test_a_delivery_keeps_by_which_rules_it_was_typed(ledger: Ledger) -> None:
+    """While it is typed anew nobody knows; then it is in again, with its new account."""
+    run = start(ledger)
+    ledger.freeze_deliveries("shop", run.run_id, [found("a"), found("b")])
+    ledger.mark_ingested("shop", {("invoices", name): {"raw": 1} for name in ("a", "b")}, "old")
+    ledger.begin_typing("shop", "invoices", ["a"])
+    assert [(one.state, one.typed_digest) for one in ledger.deliveries("shop")] == [
+        ("ingested", None),
+        ("ingested", "old"),
+    ]
+    ledger.mark_ingested("shop", {("invoices", "a"): {"raw": 2}}, "new")
+    assert [(one.counts["raw"], one.typed_digest) for one in ledger.deliveries("shop")] == [(2, "new"), (1, "old")]
+
+
 def test_a_file_changed_after_it_was_frozen_is_refused(ledger: Ledger) -> None:
     """Other bytes under a frozen name stop the night, and nothing of that list is frozen."""
     run = start(ledger)
