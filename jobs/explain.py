@@ -30,6 +30,7 @@ from jobs.labels import label_activity, labels_at
 from jobs.lake import ReadOnlyLake
 from jobs.lives import lives_at
 from jobs.population import activity_at, population_at
+from jobs.rebuild import refuse_other_meaning
 from jobs.renewals import paid_lives_at, renewed_at
 from jobs.snapshot import STATE_TABLES, read_tiles, tile_versions
 from jobs.tiles import TILE_TABLES
@@ -68,7 +69,8 @@ def run(path: Path, customer: str, day: date | None, settings: Settings) -> int:
     """Explains in this process, on the newest versions of the lake that a run finished with.
 
     Raises:
-        UsageError: Nothing was taken in yet, the date lies outside of the data, or nobody has that id.
+        UsageError: Nothing was taken in yet, the date lies outside of the data, nobody has that id, or the lake holds
+            rows of another meaning than the contract gives them.
     """
     from jobs.session import build_session
 
@@ -76,6 +78,7 @@ def run(path: Path, customer: str, day: date | None, settings: Settings) -> int:
     ledger = Ledger.open(settings.ledger_url)
     deliveries = ledger.deliveries(contract.name)
     newest, versions = finished_versions(ledger, contract)
+    refuse_other_meaning(contract, deliveries)
     asked = day or newest
     if not contract.calendar.starts_on <= asked <= newest:
         raise UsageError(
