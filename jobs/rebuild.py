@@ -42,8 +42,8 @@ from jobs.rows import Bucket
 from jobs.tiles import daily_activity
 
 _OF_RAW = LAKE["raw"].column_names
-FILES_AT_ONCE = 60
-"""Deliveries that one write types anew: two months of daily files. What a kill costs is done again."""
+FILES_AT_ONCE = 400
+"""Deliveries that one write types anew: a year of daily files, as a first load has. What a kill costs is done again."""
 
 
 def refuse_other_meaning(contract: Contract, deliveries: Iterable[Delivery]) -> None:
@@ -52,12 +52,15 @@ def refuse_other_meaning(contract: Contract, deliveries: Iterable[Delivery]) -> 
     Raises:
         UsageError: Deliveries are in that were typed by other rules; says of which sources.
     """
-    sources = sorted({one.source for one in _of_other_meaning(contract, deliveries)})
-    if sources:
+    held = list(deliveries)
+    other = _of_other_meaning(contract, held)
+    if other:
+        sources, newest = sorted({one.source for one in other}), max(one.slot for one in held)
         raise UsageError(
-            f"the contract gives rows of {', '.join(sources)} another meaning than the lake holds them in",
-            next_step=f"`churnlake run {contract.path}` makes them anew from what was delivered; or put the contract "
-            "back",
+            f"the contract, or this version, gives rows of {', '.join(sources)} another meaning than the lake holds "
+            "them in",
+            next_step=f"`churnlake backfill {contract.path} --to {newest}` makes them anew from what was delivered, as "
+            "the next night would; or put the contract back",
         )
 
 

@@ -65,6 +65,31 @@ by = [{ column = "event_type", values = ["purchase", "cancellation"] }]
 max_cutoffs = 6
 """
 
+# Known by whole tables, of which the newest counts.
+MEMBERS = """
+[contract]
+name = "club"
+timezone = "Europe/London"
+currency = "GBP"
+
+[calendar]
+starts_on = "2026-01-01"
+clock = "replay"
+
+[churn]
+definition = "cancellation"
+horizon_days = 30
+
+[sources.plans]
+role = "subscriptions"
+delivery = "snapshot"
+path = "plans/{business_date}.csv"
+ready = { stable_seconds = 0 }
+on_missing = "warn"
+types = { id = "text", since = "date", until = "date" }
+columns = { customer_id = "id", started_on = "since", ended_on = "until" }
+"""
+
 CLUB = """
 [contract]
 name = "club"
@@ -199,3 +224,15 @@ def _write(text: str, folder: Path, *changes: tuple[str, str]) -> Contract:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "contract.toml").write_text(text)
     return load_contract(folder / "contract.toml")
+
+
+@pytest.fixture(scope="session")
+def make_members() -> Callable[..., Contract]:
+    """Writes the contract of a club whose plans come as whole tables, with further sources, into a folder."""
+
+    def written(folder: Path, further: str = "") -> Contract:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "contract.toml").write_text(MEMBERS + further)
+        return load_contract(folder / "contract.toml")
+
+    return written

@@ -5,7 +5,7 @@ Each table comes whole on the last night in one source (or group of days), dealt
 
 import random
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,27 +14,13 @@ import pytest
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from churnlake.contract import load_contract
+from churnlake.contract import Contract
 from churnlake.ledger import Lane, Ledger
 from churnlake.settings import Settings
 from jobs.application import Application
 from jobs.ingest import ingest
 from jobs.lake import Lake
 
-HEAD = """
-[contract]
-name = "club"
-timezone = "Europe/London"
-currency = "GBP"
-
-[calendar]
-starts_on = "2026-01-01"
-clock = "replay"
-
-[churn]
-definition = "cancellation"
-horizon_days = 30
-"""
 ROLES = {
     "customers": (
         'types = { id = "text", region = "text", points = "int" }\n'
@@ -68,7 +54,7 @@ def source(name: str, role: str, delivery: str, extra: str) -> str:
     )
 
 
-def contract_text() -> str:
+def sources() -> str:
     """Both kinds of states by all deliveries; outcomes told are kept as attributes are."""
     dated = 'on_missing = "warn"\npath = "{name}/{{business_date}}.csv"\n'
     snapshots = [
@@ -77,7 +63,7 @@ def contract_text() -> str:
     ]
     daily = [source(f"{role}_daily", role, "daily", dated.format(name=f"{role}_daily")) for role in ROLES]
     past = source("past", "subscriptions", "history", 'path = "past/*.csv"\nthrough = "2026-01-10"\n')
-    return "".join([HEAD, *snapshots, *daily, past])
+    return "".join([*snapshots, *daily, past])
 
 
 def lines(generator: random.Random, role: str) -> list[str]:
@@ -143,13 +129,13 @@ def deliver(root: Path, place: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def lake(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lake]:
+def lake(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_members: Callable[..., Contract]
+) -> Iterator[Lake]:
     """What three nights left."""
     root = tmp_path_factory.mktemp("orders")
-    (root / "club").mkdir()
-    (root / "club" / "contract.toml").write_text(contract_text())
     settings = Settings.from_environment({"CHURNLAKE_HOME": str(root / "home")})
-    contract, ledger = load_contract(root / "club" / "contract.toml"), Ledger.open(settings.ledger_url)
+    contract, ledger = make_members(root / "club", sources()), Ledger.open(settings.ledger_url)
     with Lane.take(settings.lake("club")) as lane:
         app = Application(settings, contract, ledger, lane, "orders")
         for place, night in enumerate(NIGHTS):

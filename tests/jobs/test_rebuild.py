@@ -114,7 +114,7 @@ def desks(
 def test_rows_of_two_meanings_are_never_read_together(desks: list[Desk]) -> None:
     """Between the change and the rebuild nothing may read the lake: it says what differs and what to run."""
     changed, fresh = desks
-    with pytest.raises(UsageError, match=r"gives rows of orders another meaning .*\n  next: `churnlake run"):
+    with pytest.raises(UsageError, match=r"gives rows of orders another meaning .*\n  next: `churnlake backfill"):
         rebuild.refuse_other_meaning(changed.contract, changed.app.ledger.deliveries("shop"))
     rebuild.refuse_other_meaning(fresh.contract, fresh.app.ledger.deliveries("shop"))
 

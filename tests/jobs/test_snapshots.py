@@ -1,6 +1,6 @@
 """Snapshots, taken in by the ingest stage itself: the newest table that is known counts, and nothing but it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from churnlake.contract import load_contract
+from churnlake.contract import Contract
 from churnlake.errors import DataRefusedError
 from churnlake.ledger import CheckResult, Delivery, Lane, Ledger, Run
 from churnlake.settings import Settings
@@ -16,16 +16,7 @@ from jobs.application import Application
 from jobs.attributes import attributes_at
 from jobs.ingest import ingest
 
-CLUB = """
-[contract]
-name = "club"
-timezone = "Europe/London"
-currency = "GBP"
-
-[calendar]
-starts_on = "2026-01-01"
-clock = "replay"
-
+PEOPLE = """
 [sources.people]
 role = "customers"
 delivery = "snapshot"
@@ -35,19 +26,6 @@ on_missing = "warn"
 max_disappear = 0.5
 types = { id = "text", region = "text", points = "int" }
 columns = { customer_id = "id", region = "region", points = "points" }
-
-[sources.plans]
-role = "subscriptions"
-delivery = "snapshot"
-path = "plans/{business_date}.csv"
-ready = { stable_seconds = 0 }
-on_missing = "warn"
-types = { id = "text", since = "date", until = "date" }
-columns = { customer_id = "id", started_on = "since", ended_on = "until" }
-
-[churn]
-definition = "cancellation"
-horizon_days = 30
 """
 HEADERS = {"people": "id,region,points", "plans": "id,since,until"}
 PLANS = ("ann,2025-01-01,", "bob,2025-02-01,")
@@ -92,13 +70,13 @@ class Desk:
 
 
 @pytest.fixture(scope="module")
-def desk(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
+def desk(
+    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_members: Callable[..., Contract]
+) -> Iterator[Desk]:
     """A first night of three snapshots and two of plans, a fourth and stale ones, the fourth corrected and a fifth."""
     root = tmp_path_factory.mktemp("snapshots")
-    (root / "club").mkdir()
-    (root / "club" / "contract.toml").write_text(CLUB)
     settings = Settings.from_environment({"CHURNLAKE_HOME": str(root / "home")})
-    contract = load_contract(root / "club" / "contract.toml")
+    contract = make_members(root / "club", PEOPLE)
     with Lane.take(settings.lake("club")) as lane:
         yield Desk(Application(settings, contract, Ledger.open(settings.ledger_url), lane, "desk"))
 

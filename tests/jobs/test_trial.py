@@ -9,35 +9,12 @@ from typing import Any
 import pytest
 from pyspark.sql import SparkSession
 
-from churnlake.contract import Contract, load_contract
+from churnlake.contract import Contract
 from jobs import trial
 from jobs.trial import choose_files, try_files
 
 MakeContract = Callable[..., Contract]
 FIRST = date(2026, 1, 1)
-CLUB = """
-[contract]
-name = "club"
-timezone = "Europe/London"
-currency = "GBP"
-
-[calendar]
-starts_on = "2026-01-01"
-clock = "replay"
-
-[sources.plans]
-role = "subscriptions"
-delivery = "snapshot"
-path = "plans/{business_date}.csv"
-ready = { stable_seconds = 0 }
-on_missing = "warn"
-types = { id = "text", since = "date", until = "date" }
-columns = { customer_id = "id", started_on = "since", ended_on = "until" }
-
-[churn]
-definition = "cancellation"
-horizon_days = 30
-"""
 HEAD = "order_no,customer,at,price,pieces,item,kind"
 
 
@@ -129,14 +106,16 @@ def test_outcomes_are_counted_for_this_horizon_and_the_usual_ones(
     assert (found[90]["cutoffs"], found[90]["churned"], found[90]["stayed"]) == (0, 0, 0)
 
 
-def test_a_newer_snapshot_takes_back_what_the_one_before_told(spark: SparkSession, tmp_path: Path) -> None:
+def test_a_newer_snapshot_takes_back_what_the_one_before_told(
+    spark: SparkSession, tmp_path: Path, make_members: MakeContract
+) -> None:
     """Of three who stay in the first table one ends in the second; were the first to hold still, nobody would leave."""
-    (tmp_path / "contract.toml").write_text(CLUB)
+    contract = make_members(tmp_path)
     (tmp_path / "plans").mkdir()
     for day, until in ((FIRST, ""), (date(2026, 2, 1), "2026-02-10")):
         lines = ["id,since,until", f"ann,2025-01-01,{until}", "bob,2025-01-01,", "cleo,2025-01-01,"]
         (tmp_path / "plans" / f"{day}.csv").write_text("\n".join(lines) + "\n")
-    told = tried(spark, load_contract(tmp_path / "contract.toml"), date(2026, 4, 15))
+    told = tried(spark, contract, date(2026, 4, 15))
     (plans,) = told["sources"]
     assert (plans["raw"], plans["accepted"], plans["unchanged"]) == (6, 4, 2)
     assert {(one["churned"], one["stayed"]) for one in told["outcomes"] if one["cutoffs"]} == {(1, 2)}
