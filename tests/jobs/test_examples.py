@@ -138,7 +138,8 @@ def test_cdnow_scores_the_whole_cohort_and_loses_who_buys_nothing_for_half_a_yea
     cdnow = tell("cdnow", {"CDNOW_master.txt.gz": CDNOW})
     newest = date(1997, 12, 31)
     assert cdnow.population(newest) == dict.fromkeys(["00001", "00002", "00003", "00004", "00005"])
-    assert cdnow.population(date(1998, 1, 1))["00001"] == "inactive"
+    assert cdnow.population(date(1998, 12, 31))["00001"] is None
+    assert cdnow.population(date(1999, 1, 1))["00001"] == "inactive"
     assert cdnow.labels(newest) == {"00001": 1, "00002": 1, "00003": 0, "00004": 1, "00005": 1}
     assert cdnow.counts["orders"]["accepted"] == 9
     [spent] = (
