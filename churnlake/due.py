@@ -62,6 +62,14 @@ def training_schedule(contract: Contract, complete: date) -> Schedule:
     return calendar.training_schedule(first, complete, churn.maturity_days, spacing, rules.max_cutoffs)
 
 
+def first_training_as_of(contract: Contract, night: date) -> date:
+    """The date a first model is trained as of: before its first night, as any night's model is.
+
+    Outcomes without dates came with the data of that very date, so there is nothing to learn from before it.
+    """
+    return night if contract.has_undated_outcomes else night - calendar.ONE_DAY
+
+
 def first_model_needs(contract: Contract) -> date:
     """The date through which data must be complete before there is a cutoff to train and one to test on."""
     churn, rules = contract.churn, contract.training

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from churnlake import calendar
 from churnlake.contract import Contract, load_contract
 from churnlake.deliveries import File, find_files, inspect
-from churnlake.due import due_slots, first_model_needs, training_schedule, what_is_due, within_histories
+from churnlake.due import (
+    due_slots,
+    first_model_needs,
+    first_training_as_of,
+    training_schedule,
+    what_is_due,
+    within_histories,
+)
 from churnlake.errors import ChurnlakeError, ContractError, DataRefusedError
 from churnlake.settings import Settings
 from churnlake.sufficiency import Outcomes, in_words
@@ -60,8 +67,7 @@ def inspect_contract(contract: Contract, settings: Settings, now: datetime) -> I
     sources = tuple(_source_files(contract, name, find_files(contract, name)) for name in contract.sources)
     sealed = Publications.open(settings.warehouse).newest(contract.name) if settings.warehouse.exists() else None
     due = what_is_due(contract, sealed, now)
-    before = timedelta(0) if contract.has_undated_outcomes else calendar.ONE_DAY
-    complete = due.dates[0] - before if due.dates else sealed
+    complete = first_training_as_of(contract, due.dates[0]) if due.dates else sealed
     schedule = _schedule(contract, complete)
     return Inspection(
         contract.name, sources, due.dates, contract.has_undated_outcomes, schedule.train, schedule.test, complete,

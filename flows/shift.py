@@ -4,20 +4,18 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Self
 
 from churnlake.contract import Contract, load_contract
-from churnlake.due import newest_date, what_is_due
+from churnlake.due import first_training_as_of, newest_date, what_is_due
 from churnlake.errors import ChurnlakeError, DataRefusedError, UsageError
 from churnlake.ledger import Ledger, Run, Stage
 from churnlake.settings import Settings
 from churnlake.warehouse.publications import Publications
 from churnlake.warehouse.reconcile import reconcile
 from flows.runners import COMMANDS, RESUME_PAUSES, STAGES, Application, Command, Job, Kind, Progress, application_name
-
-ONE_DAY = timedelta(days=1)
 
 Listener = Callable[[Run, Stage], None]
 
@@ -96,7 +94,7 @@ class Shift:
         if not dates:
             return
         if self.ledger.champion(self.contract.name) is None:
-            self.plan_training(self._first_training(dates[0]))
+            self.plan_training(first_training_as_of(self.contract, dates[0]))
         asked = request.business_date is not None
         self._add("night", dates, is_due=not asked, restate=request.restate, reason=request.reason)
 
@@ -108,15 +106,8 @@ class Shift:
     def plan_backfill(self, to: date) -> None:
         """Puts the lake through a date, and features and scores of that date, on the agenda; a model comes first."""
         if self.ledger.champion(self.contract.name) is None:
-            self.plan_training(self._first_training(to))
+            self.plan_training(first_training_as_of(self.contract, to))
         self._add("backfill", (to,))
-
-    def _first_training(self, night: date) -> date:
-        """The date a first model is trained as of: before its first night, as any night's model is.
-
-        Outcomes without dates came with the data of that very date, so there is nothing to learn from before it.
-        """
-        return night if self.contract.has_undated_outcomes else night - ONE_DAY
 
     def plan_release(self, options: tuple[str, ...]) -> None:
         """Puts a release of rows from quarantine on the agenda; `options` say which rows."""

@@ -4,11 +4,12 @@ import functools
 import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from churnlake import calendar
 from churnlake.contract.schema import Contract
 
 KEYS = ("business_date", "customer_id")
@@ -41,7 +42,7 @@ def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
 
 def reached(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
     """The rows that any of the cutoffs may see: older files are not even opened."""
-    first = min(cutoffs) - timedelta(days=contract.features.span_days - 1)
+    first = calendar.observation_window(min(cutoffs), contract.features.span_days).first
     return tile.filter(F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs)))
 
 

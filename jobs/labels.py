@@ -1,11 +1,12 @@
 """Labels at cutoffs: what was known when the cutoff matured, so a label never changes later."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from churnlake import calendar
 from churnlake.contract.schema import Contract
 from jobs.content import KEYS, Tiles, active_days, required, with_corrected
 from jobs.lives import lives_at
@@ -62,7 +63,9 @@ def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Ma
     spark = daily_activity.sparkSession
     cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
     first, last = churn.gap_days + 1, churn.gap_days + churn.horizon_days
-    reach = (min(matured_on) + timedelta(days=first), max(matured_on) + timedelta(days=last))
+    ends = (min(matured_on), max(matured_on))
+    oldest, newest = (calendar.label_window(day, churn.gap_days, churn.horizon_days) for day in ends)
+    reach = (oldest.first, newest.last)
     rows = with_corrected(daily_activity.filter(F.col("event_date").between(*reach)), ["activity"])
     inside = F.datediff("event_date", "business_date").between(first, last)
     return active_days(rows.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on"))))
