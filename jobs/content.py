@@ -3,7 +3,7 @@
 import functools
 import operator
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from datetime import date
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -11,6 +11,7 @@ from pyspark.sql import functions as F
 
 from churnlake import calendar
 from churnlake.contract.schema import Contract
+from jobs.lake import StoredTable
 
 KEYS = ("business_date", "customer_id")
 # So many marks of corrected days are held in memory at most, whatever is corrected.
@@ -19,7 +20,10 @@ _MARKS = 2**22
 
 @dataclass(frozen=True)
 class Tiles:
-    """The tables features are made of; those of roles that a contract has no source of are None."""
+    """The tables features are made of; those of roles that a contract has no source of are None.
+
+    `stored` says where the daily tiles lie in files, whole: features of events are read from there.
+    """
 
     known_customers: DataFrame
     daily_activity: DataFrame | None = None
@@ -28,10 +32,11 @@ class Tiles:
     renewals: DataFrame | None = None
     attributes: DataFrame | None = None
     outcomes_told: DataFrame | None = None
+    stored: Mapping[str, StoredTable] = field(default_factory=dict)
 
     def of(self, customers: Column) -> "Tiles":
-        """The rows of some customers in every table."""
-        held = {field.name: getattr(self, field.name) for field in fields(self)}
+        """The rows of some customers in every table; who is asked for picks them from what is stored."""
+        held = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "stored"}
         return replace(self, **{name: frame.filter(customers) for name, frame in held.items() if frame is not None})
 
 

@@ -9,10 +9,12 @@ from pyspark.sql import functions as F
 from churnlake.contract.schema import Contract
 from churnlake.features import Aggregate, Feature
 from jobs.content import KEYS, Tiles
-from jobs.events import COUNTED, event_features
+from jobs.events import with_events
 from jobs.peers import with_places
 from jobs.population import population_at
 from jobs.states import states_at
+
+_COUNTED = (Aggregate.SUM, Aggregate.DAYS, Aggregate.DISTINCT)
 
 
 def features_at(
@@ -32,7 +34,7 @@ def features_at(
     """
     people = population_at(tiles, contract, cutoffs) if population is None else population
     rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
-    rows = _with_events(rows.repartition(*KEYS), tiles, contract, catalogue, cutoffs)
+    rows = _with_events(rows, tiles, contract, catalogue, cutoffs)
     for state in states_at(tiles, contract, catalogue, cutoffs):
         rows = rows.join(state, [*KEYS], "left")
     rows = with_places(_with_ratios(rows, catalogue), contract, catalogue)
@@ -49,10 +51,10 @@ def _with_events(
     sources = [name for name, source in contract.sources.items() if source.role == "events"]
     if not sources:
         return rows
-    rows = rows.join(_first_seen(tiles, sources), "customer_id", "left")
+    rows = with_events(
+        rows.join(_first_seen(tiles, sources), "customer_id", "left"), tiles, contract, catalogue, cutoffs
+    )
     for source in sources:
-        for told in event_features(tiles, source, catalogue, contract, cutoffs):
-            rows = rows.join(told, [*KEYS], "left")
         rows = rows.withColumns(_with_absence(source, [one for one in catalogue if one.source == source]))
     return rows
 
@@ -74,9 +76,9 @@ def _with_absence(source: str, features: Sequence[Feature]) -> dict[str, Column]
     seen = F.col(f"_seen_in_{source}") <= F.col("business_date")
     columns: dict[str, Column] = {}
     for feature in features:
-        if feature.aggregate in COUNTED:
+        if feature.aggregate in _COUNTED:
             held = F.lit(True) if feature.window_days is None else F.col("history_days") >= feature.window_days
-            columns[feature.name] = F.when(seen & held, F.coalesce(F.col(feature.name), F.lit(0)))
+            columns[feature.name] = F.when(seen & held, F.col(feature.name))
     return columns
 
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 from urllib.parse import unquote
 
+import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
 from pyspark.sql import DataFrame, SparkSession
@@ -14,6 +15,7 @@ from pyspark.sql import DataFrame, SparkSession
 from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger.lane import Lane
 from churnlake.tables import LAKE, Table
+from jobs.day_files import DayFiles
 
 # A transaction version is the lane's epoch and a step below this; no application makes a million writes.
 STEPS_PER_EPOCH = 1_000_000
@@ -56,6 +58,10 @@ class ReadOnlyLake:
         reader = self._spark.read.format("delta")
         return (reader if version is None else reader.option("versionAsOf", version)).load(str(self.path(table)))
 
+    def stored(self, table: str, version: int) -> "StoredTable":
+        """Where a table lies at a version."""
+        return StoredTable(self.path(table), version)
+
 
 class Lake(ReadOnlyLake):
     """The Delta tables of one contract, written by the holder of its lane."""
@@ -76,9 +82,10 @@ class Lake(ReadOnlyLake):
         self._lane.assert_mine()
         self.assert_same_columns(table, frame)
         self._step += 1
-        partition = list(_definition(table).partition)
+        partition, order = _definition(table).partition, _definition(table).order
+        in_order = frame.sortWithinPartitions(*partition, *order) if order else frame
         writer = (
-            frame.write.format("delta")
+            in_order.write.format("delta")
             .mode("overwrite")
             .option("replaceWhere", _predicate(within))
             .option("txnAppId", f"{self._contract}:{table}")
@@ -132,6 +139,25 @@ def partition_files(table: Path, version: int, within: Mapping[str, Value]) -> l
     # A local path comes back percent-encoded, blanks and all; partition values here hold nothing that needs it.
     found = DeltaTable(str(table), version=version).file_uris(file_pruning_predicate=filters)
     return sorted(unquote(path) for path in found)
+
+
+@dataclass(frozen=True)
+class StoredTable:
+    """A table at one version, for readers without Spark."""
+
+    path: Path
+    version: int
+
+    def files(self, first: date, last: date) -> DayFiles:
+        """The files that may hold rows of the days from `first` to `last`, by the bounds Delta keeps of each."""
+        held = pa.table(DeltaTable(str(self.path), version=self.version).get_add_actions(flatten=True)).to_pylist()
+        inside = [
+            file
+            for file in held
+            if (file.get("max.event_date") or last) >= first and (file.get("min.event_date") or first) <= last
+        ]
+        paths = sorted(str(self.path / unquote(file["path"])) for file in inside)
+        return DayFiles(tuple(paths), sum(file["num_records"] or 0 for file in inside), first, last)
 
 
 def _definition(table: str) -> Table:

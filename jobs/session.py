@@ -28,6 +28,11 @@ FOREIGN_VARIABLES = (
 )
 MEMORY_NEEDED = 3 * 2**30
 PARTITIONS_PER_CORE = {True: 2, False: 32}
+# Of a file whose rows are in the order of ids, a reader of few customers opens few parts of so many rows each.
+ROWS_OF_A_PART = 2**14
+# Python workers keep what memory they gave back, up to so many bytes: to be given each array anew by the system, and
+# cleared, costs them more than what they compute in it.
+KEPT_BYTES = 2**30
 
 
 def build_session(app_name: str, settings: Settings, scratch: Path, *, is_small: bool = True) -> SparkSession:
@@ -68,6 +73,7 @@ def session_options(settings: Settings, java: Java, scratch: Path, *, is_small: 
         ),
         **_sql_options(PARTITIONS_PER_CORE[is_small] * settings.cores, scratch),
         **_delta_options(),
+        **_worker_options(),
     }
 
 
@@ -148,9 +154,17 @@ def _sql_options(shuffle_partitions: int, scratch: Path) -> dict[str, str]:
         "spark.sql.legacy.parquet.nanosAsLong": "true",  # else a file that pandas wrote cannot be read at all
         "spark.sql.inMemoryColumnarStorage.compressed": "false",  # costs more than it saves on rows read a few times
         "spark.sql.adaptive.enabled": "true",  # joins the partitions that turn out small
+        "spark.hadoop.parquet.block.row.count.limit": str(ROWS_OF_A_PART),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
         "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",  # slow in silence otherwise
     }
+
+
+def _worker_options() -> dict[str, str]:
+    # Settings of glibc, and of Arrow to use it; other systems pass over them.
+    kept = {"MALLOC_MMAP_THRESHOLD_": KEPT_BYTES, "MALLOC_TRIM_THRESHOLD_": KEPT_BYTES}
+    told = {"ARROW_DEFAULT_MEMORY_POOL": "system"} | {name: str(value) for name, value in kept.items()}
+    return {f"spark.executorEnv.{name}": value for name, value in told.items()}
 
 
 def _delta_options() -> dict[str, str]:

@@ -14,7 +14,7 @@ from jobs.lake import Lake, ReadOnlyLake
 from jobs.population import population_at
 from jobs.quality import audit
 from jobs.rebuild import refuse_other_meaning
-from jobs.tiles import TILE_TABLES
+from jobs.tiles import DAILY_TILES, TILE_TABLES
 
 # Tables of facts that features and populations read as they are, where a contract has a source of their role.
 STATE_TABLES = ("subscriptions", "renewals", "attributes", "outcomes_told")
@@ -36,7 +36,8 @@ def tile_versions(lake: ReadOnlyLake) -> dict[str, int]:
 
 def read_tiles(lake: ReadOnlyLake, versions: dict[str, int]) -> Tiles:
     """The tables at pinned versions; those that no source of the contract fills are left out."""
-    return Tiles(**{name: lake.read(name, version) for name, version in versions.items()})
+    stored = {name: lake.stored(name, versions[name]) for name in DAILY_TILES if name in versions}
+    return Tiles(**{name: lake.read(name, version) for name, version in versions.items()}, stored=stored)
 
 
 def snapshot(app: Application, run: Run, stage: OpenStage) -> None:

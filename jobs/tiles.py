@@ -8,7 +8,8 @@ from pyspark.sql import functions as F
 from churnlake.contract.schema import FeatureRules
 from churnlake.features import tile_columns
 
-TILE_TABLES = ("daily_activity", "daily_values", "known_customers")
+DAILY_TILES = ("daily_activity", "daily_values")
+TILE_TABLES = (*DAILY_TILES, "known_customers")
 TILE_KEYS = ("source", "customer_id", "event_date", "known_date", "delivery_id")
 
 

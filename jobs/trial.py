@@ -306,7 +306,7 @@ def tiles_of(contract: Contract, taken: Mapping[str, Taken]) -> Tiles:
     facts: dict[str, list[DataFrame]] = {}
     for name, one in taken.items():
         facts.setdefault(TABLE_OF_ROLE[contract.sources[name].role], []).append(one.facts(contract, name))
-    whole = {table: reduce(DataFrame.unionByName, frames) for table, frames in facts.items()}
+    whole: dict[str, Any] = {table: reduce(DataFrame.unionByName, frames) for table, frames in facts.items()}
     named = [named_customers(one.classified, contract, name) for name, one in taken.items()]
     known = [tiles.newly_known(frame, None) for frame in named]
     events = whole.pop("events", None)

@@ -186,6 +186,7 @@ _TABLES = (
         owner="ingest",
         retention=AS_RAW,
         varying="each <measure>, <column>_<value> and <column>_<value>_<measure> as signed bigint sums",
+        order=("customer_id",),
     ),
     Table(
         name="daily_values",
@@ -206,6 +207,7 @@ _TABLES = (
         partition=("known_month", "off_day"),
         owner="ingest",
         retention=AS_RAW,
+        order=("customer_id",),
     ),
     Table(
         name="known_customers",

@@ -18,7 +18,10 @@ class Column:
 
 @dataclass(frozen=True)
 class Table:
-    """One table. `keys` make a row unique; `varying` says which columns a contract adds, None when it adds none."""
+    """One table. `keys` make a row unique; `varying` says which columns a contract adds, None when it adds none.
+
+    `order` is what the rows of a file are sorted by, for readers that want a part of it.
+    """
 
     name: str
     description: str
@@ -28,6 +31,7 @@ class Table:
     owner: str
     retention: str
     varying: str | None = None
+    order: tuple[str, ...] = ()
 
     @property
     def column_names(self) -> tuple[str, ...]:

@@ -5,9 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from deltalake import write_deltalake
+from pyspark.sql import DataFrame
 
 from churnlake.contract import Contract, load_contract
 from churnlake.ledger import Lane
+from jobs.content import Tiles
+from jobs.lake import StoredTable
 
 # A made shop, small enough that its numbers can be followed by hand: windows of 7 and 30 days, so a span of 60.
 SHOP = """
@@ -236,3 +240,17 @@ def make_members() -> Callable[..., Contract]:
         return load_contract(folder / "contract.toml")
 
     return written
+
+
+@pytest.fixture(scope="session")
+def in_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiles]:
+    """Tiles of events as the lake holds them: known customers, the daily tiles, and where those lie in files."""
+
+    def tiles(known: DataFrame, daily_activity: DataFrame, daily_values: DataFrame) -> Tiles:
+        lake, stored = tmp_path_factory.mktemp("lake"), {}
+        for name, frame in (("daily_activity", daily_activity), ("daily_values", daily_values)):
+            write_deltalake(lake / name, frame.toArrow())
+            stored[name] = StoredTable(lake / name, 0)
+        return Tiles(known, daily_activity, daily_values, stored=stored)
+
+    return tiles

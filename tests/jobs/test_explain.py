@@ -35,6 +35,7 @@ STATES = (
     "plan STRING, price BIGINT, event_date DATE, sign INT, known_date DATE, slot DATE"
 )
 MakeContract = Callable[..., Contract]
+InFiles = Callable[..., Tiles]
 
 
 def purchase(customer: str, day: date, known: date | None = None, sign: int = 1) -> tuple[Any, ...]:
@@ -43,10 +44,12 @@ def purchase(customer: str, day: date, known: date | None = None, sign: int = 1)
     return ("orders", customer, day, known or day, *sums)
 
 
-def tiles_of(spark: SparkSession, days: Sequence[tuple[Any, ...]], known: date = date(2026, 1, 5)) -> Tiles:
+def tiles_of(
+    in_files: InFiles, spark: SparkSession, days: Sequence[tuple[Any, ...]], known: date = date(2026, 1, 5)
+) -> Tiles:
     """Tiles of these days, whose customers are all known since one date."""
     customers = [("orders", customer, known) for customer in sorted({one[1] for one in days})]
-    return Tiles(
+    return in_files(
         spark.createDataFrame(customers, KNOWN),
         spark.createDataFrame(list(days), ACTIVITY).selectExpr("*", "CAST(known_date AS STRING) AS delivery_id"),
         spark.createDataFrame([], VALUES),
@@ -59,10 +62,12 @@ def shop(tmp_path: Path, make_contract: MakeContract) -> Contract:
     return make_contract(tmp_path)
 
 
-def test_an_active_customer_who_stays_is_told_with_both_days_that_decide(spark: SparkSession, shop: Contract) -> None:
+def test_an_active_customer_who_stays_is_told_with_both_days_that_decide(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """The last active day keeps a customer in, the first one inside the label window keeps it from churning."""
     days = [purchase("a", date(2026, 1, 5)), purchase("a", date(2026, 2, 20)), purchase("a", date(2026, 3, 8))]
-    told = explain(tiles_of(spark, [*days, purchase("b", DAY)]), shop, "a", DAY, MATURE)
+    told = explain(tiles_of(in_files, spark, [*days, purchase("b", DAY)]), shop, "a", DAY, MATURE)
     assert (told["eligible"], told["reason"]) == (True, None)
     assert told["why_eligible"] == "last active on 2026-02-20, 9 days before: inside 2026-01-31 .. 2026-03-01"
     assert told["label"] == {
@@ -82,10 +87,12 @@ def test_an_active_customer_who_stays_is_told_with_both_days_that_decide(spark: 
     assert values["orders_cancellation_days_since_last"] == (None, "days")
 
 
-def test_what_happened_but_was_not_yet_known_is_listed_and_does_not_count(spark: SparkSession, shop: Contract) -> None:
+def test_what_happened_but_was_not_yet_known_is_listed_and_does_not_count(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """A file of 20 February that came on 5 March changes nothing on 1 March, and all on the 5th."""
     late, told_on = date(2026, 2, 20), date(2026, 3, 5)
-    tiles = tiles_of(spark, [purchase("a", date(2026, 1, 30)), purchase("a", late, told_on)])
+    tiles = tiles_of(in_files, spark, [purchase("a", date(2026, 1, 30)), purchase("a", late, told_on)])
     told = explain(tiles, shop, "a", DAY, MATURE)
     assert (told["eligible"], told["reason"]) == (False, "inactive")
     assert told["why_eligible"] == "last active on 2026-01-30, 30 days before: not inside 2026-01-31 .. 2026-03-01"
@@ -97,18 +104,22 @@ def test_what_happened_but_was_not_yet_known_is_listed_and_does_not_count(spark:
     assert explain(tiles, shop, "a", told_on, YOUNG)["eligible"]
 
 
-def test_an_activity_that_was_taken_back_in_time_is_no_activity(spark: SparkSession, shop: Contract) -> None:
+def test_an_activity_that_was_taken_back_in_time_is_no_activity(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """The sale of the 5th was withdrawn on the 7th, before the label was known: the customer left."""
     sale = date(2026, 3, 5)
     days = [purchase("a", DAY), purchase("a", sale), purchase("a", sale, date(2026, 3, 7), sign=-1)]
-    told = explain(tiles_of(spark, days), shop, "a", DAY, MATURE)
+    told = explain(tiles_of(in_files, spark, days), shop, "a", DAY, MATURE)
     assert (told["label"]["outcome"], told["label"]["why"]) == ("churned", "no activity from 2026-03-02 to 2026-03-08")
     assert told["facts"][0]["told"] == "rows -1, activity -1, amount -10.50, quantity -2"
 
 
-def test_a_label_that_is_not_mature_says_from_when_it_is_known(spark: SparkSession, shop: Contract) -> None:
+def test_a_label_that_is_not_mature_says_from_when_it_is_known(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """Silence of yesterday is not churn yet."""
-    told = explain(tiles_of(spark, [purchase("a", DAY)]), shop, "a", DAY, YOUNG)
+    told = explain(tiles_of(in_files, spark, [purchase("a", DAY)]), shop, "a", DAY, YOUNG)
     assert told["label"] == {
         "outcome": None,
         "known_on": None,
@@ -116,17 +127,21 @@ def test_a_label_that_is_not_mature_says_from_when_it_is_known(spark: SparkSessi
     }
 
 
-def test_the_newest_ten_facts_are_shown_and_the_rest_counted(spark: SparkSession, shop: Contract) -> None:
+def test_the_newest_ten_facts_are_shown_and_the_rest_counted(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """The first day decides too, so it stands below the ten; a day beyond the span that is read is not looked at."""
     days = [purchase("a", DAY - timedelta(after)) for after in (*range(15), 59, 60)]
-    told = explain(tiles_of(spark, days), shop, "a", DAY, YOUNG)
+    told = explain(tiles_of(in_files, spark, days), shop, "a", DAY, YOUNG)
     assert [(DAY - one["day"]).days for one in told["facts"]] == [*range(11), 59]
     assert told["more_facts"] == 4
 
 
-def test_nobody_by_that_id_is_answered_with_the_nearest_ones(spark: SparkSession, shop: Contract) -> None:
+def test_nobody_by_that_id_is_answered_with_the_nearest_ones(
+    in_files: InFiles, spark: SparkSession, shop: Contract
+) -> None:
     """Ids that begin alike come first, then those that one letter tells apart; others are no help."""
-    tiles = tiles_of(spark, [purchase(one, DAY) for one in ("0017850", "17850", "17851", "17858", "99")])
+    tiles = tiles_of(in_files, spark, [purchase(one, DAY) for one in ("0017850", "17850", "17851", "17858", "99")])
     with pytest.raises(UsageError) as refused:
         explain(tiles, shop, "1785", DAY, YOUNG)
     assert refused.value.message == "shop knows no customer '1785' among 5; nearest: 17850, 17851, 17858"
@@ -136,9 +151,9 @@ def test_nobody_by_that_id_is_answered_with_the_nearest_ones(spark: SparkSession
     assert refused.value.message == "shop knows no customer 'zzzzzz' among 5"
 
 
-def test_a_customer_who_came_later_was_not_known(spark: SparkSession, shop: Contract) -> None:
+def test_a_customer_who_came_later_was_not_known(in_files: InFiles, spark: SparkSession, shop: Contract) -> None:
     """Neither eligible nor excluded for a reason of its own: there was nobody to judge."""
-    told = explain(tiles_of(spark, [purchase("a", DAY)], known=date(2026, 3, 2)), shop, "a", DAY, YOUNG)
+    told = explain(tiles_of(in_files, spark, [purchase("a", DAY)], known=date(2026, 3, 2)), shop, "a", DAY, YOUNG)
     assert (told["eligible"], told["reason"]) == (False, "not_known")
     assert told["why_eligible"] == "nobody knew of this customer on 2026-03-01; first known on 2026-03-02"
 

@@ -30,6 +30,7 @@ CUTOFF = date(2028, 3, 31)  # history_days 90: every window is held; its span go
 WINDOWS = (7, 30)
 SPAN = 60
 MakeContract = Callable[..., Contract]
+InFiles = Callable[..., Tiles]
 Value = float | str | None
 Numbers = dict[tuple[date, str], dict[str, Value]]
 
@@ -71,7 +72,7 @@ def shop(tmp_path: Path, make_contract: MakeContract) -> Contract:
     return make_contract(tmp_path / "shop")
 
 
-def tiles_of(spark: SparkSession, contract: Contract, facts: Sequence[Fact]) -> Tiles:
+def tiles_of(in_files: InFiles, spark: SparkSession, contract: Contract, facts: Sequence[Fact]) -> Tiles:
     """The tiles these facts become."""
     rows = [
         (
@@ -86,7 +87,9 @@ def tiles_of(spark: SparkSession, contract: Contract, facts: Sequence[Fact]) -> 
     )
     activity = tiles.daily_activity(frame, contract.features)
     values = tiles.daily_values(frame, contract.features.distinct)
-    return Tiles(tiles.newly_known(named, None).localCheckpoint(), activity.localCheckpoint(), values.localCheckpoint())
+    return in_files(
+        tiles.newly_known(named, None).localCheckpoint(), activity.localCheckpoint(), values.localCheckpoint()
+    )
 
 
 def numbers(frame: DataFrame) -> Numbers:
@@ -144,11 +147,11 @@ HELD_29, HELD_30 = date(2028, 1, 30), date(2028, 1, 31)
 
 @pytest.fixture(scope="module")
 def cases(
-    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
 ) -> dict[tuple[date, str], dict[str, Any]]:
     """The features of every case, worked out in one go."""
     contract = make_contract(tmp_path_factory.mktemp("cases"), ("\n[churn]", SECOND_SOURCE))
-    held = tiles_of(spark, contract, CASES)
+    held = tiles_of(in_files, spark, contract, CASES)
     return numbers(features_at(held, contract, build_catalogue(contract), [HELD_29, HELD_30, CUTOFF]))
 
 
@@ -261,7 +264,7 @@ def test_a_source_without_any_row_of_a_customer_is_null_not_zero(cases: Cases) -
 
 
 def test_a_contract_without_measures_values_and_kinds_still_has_features(
-    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """Rows alone tell recency, frequency, volume and rhythm; nothing else is asked for, nothing else is made."""
     contract = make_contract(
@@ -270,7 +273,7 @@ def test_a_contract_without_measures_values_and_kinds_still_has_features(
         ('distinct = ["product"]\n', ""),
         ('by = [{ column = "event_type", values = ["purchase", "cancellation"] }]\n', ""),
     )
-    held = tiles_of(spark, contract, [Fact("ann", 0), Fact("ann", 4), Fact("ann", 1, event_type="gift")])
+    held = tiles_of(in_files, spark, contract, [Fact("ann", 0), Fact("ann", 4), Fact("ann", 1, event_type="gift")])
     found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
     assert {name: value for name, value in found[CUTOFF, "ann"].items() if value} == {
         "history_days": 90,
@@ -289,7 +292,7 @@ def test_a_contract_without_measures_values_and_kinds_still_has_features(
 
 
 def test_every_known_customer_is_eligible_or_excluded_with_a_reason(
-    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """Eligible plus excluded are the known: by the last activity, then by the first; the unknown are no rows."""
     contract = make_contract(tmp_path / "tenure", ("min_tenure_days = 0", "min_tenure_days = 10"))
@@ -298,7 +301,7 @@ def test_every_known_customer_is_eligible_or_excluded_with_a_reason(
         Fact("withdrawn", 20), Fact("withdrawn", 20, 5, sign=-1), Fact("new", 9), Fact("just_old_enough", 10),
         Fact("known_tomorrow", 20, -1), Fact("dated_ahead", -1, 0), Fact("known_today", 20, 0),
     ]  # fmt: skip
-    found = population_at(tiles_of(spark, contract, facts), contract, [CUTOFF]).collect()
+    found = population_at(tiles_of(in_files, spark, contract, facts), contract, [CUTOFF]).collect()
     assert {row.customer_id: (row.eligible, row.reason) for row in found} == {
         "last_day": (True, None),
         "a_day_late": (False, "inactive"),
@@ -427,6 +430,7 @@ def _over(found: dict[str, Any], one: str, other: str, factor: float) -> float |
 
 @pytest.fixture(scope="module")
 def random_shop(
+    in_files: InFiles,
     spark: SparkSession,
     tmp_path_factory: pytest.TempPathFactory,
     make_contract: MakeContract,
@@ -434,7 +438,7 @@ def random_shop(
     """A random shop with late, early and withdrawn facts, as facts and as tiles."""
     contract = make_contract(tmp_path_factory.mktemp("shop"))
     facts = random_facts(seed=3)
-    return contract, facts, tiles_of(spark, contract, facts)
+    return contract, facts, tiles_of(in_files, spark, contract, facts)
 
 
 def test_features_of_many_cutoffs_are_those_of_an_oracle(random_shop: tuple[Contract, list[Fact], Tiles]) -> None:
@@ -471,7 +475,7 @@ def test_one_cutoff_alone_gives_what_many_give(random_shop: tuple[Contract, list
 
 
 def test_p10_facts_not_known_by_a_cutoff_change_nothing_of_it(
-    spark: SparkSession, random_shop: tuple[Contract, list[Fact], Tiles]
+    in_files: InFiles, spark: SparkSession, random_shop: tuple[Contract, list[Fact], Tiles]
 ) -> None:
     """P10: facts that became known after D, or are dated after D, change no feature and nobody's eligibility at D."""
     contract, facts, held = random_shop
@@ -483,7 +487,7 @@ def test_p10_facts_not_known_by_a_cutoff_change_nothing_of_it(
     ]
     ahead = [fact._replace(days_ago=back - 1, known_days_ago=back) for fact in facts[::3]]
     strangers = [Fact("stranger", back + 1, back - 1), Fact("dated ahead", back - 1, back + 2)]
-    more = tiles_of(spark, contract, [*facts, *later, *ahead, *strangers])
+    more = tiles_of(in_files, spark, contract, [*facts, *later, *ahead, *strangers])
     assert numbers(features_at(more, contract, catalogue, [cutoff])) == numbers(
         features_at(held, contract, catalogue, [cutoff])
     )
@@ -568,10 +572,9 @@ def of_file(profile: Profile) -> int:
     return profile.known if profile.slot is None else profile.slot
 
 
-def club_tiles(
-    spark: SparkSession, contract: Contract, facts: Sequence[Fact], states: Sequence[State], profiles: Sequence[Profile]
-) -> Tiles:
-    """The tiles of these facts, beside the states of subscriptions and attributes."""
+def club_tiles(held: Tiles, states: Sequence[State], profiles: Sequence[Profile]) -> Tiles:
+    """The tiles, with these states of subscriptions and attributes beside them."""
+    spark = held.known_customers.sparkSession
     subscriptions = [
         (
             "memberships", one.customer, ago(one.started), ago(one.ended), ago(one.completes), ago(one.renews),
@@ -585,14 +588,14 @@ def club_tiles(
         for one in profiles
     ]
     return replace(
-        tiles_of(spark, contract, facts),
+        held,
         subscriptions=spark.createDataFrame(subscriptions, STATES).localCheckpoint(),
         attributes=spark.createDataFrame(attributes, PROFILES).localCheckpoint(),
     )
 
 
 def test_a_subscription_is_told_as_known_at_the_cutoff(
-    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """Age and what is left in a life, days since the end after it; an end on the cutoff is an end; plan and price stay.
 
@@ -619,13 +622,15 @@ def test_a_subscription_is_told_as_known_at_the_cutoff(
         "completed": [None, "gold", 1999.0, None, None, 0.0, 2.0],
         **dict.fromkeys(("known tomorrow", "begins tomorrow", "withdrawn", "stranger"), [None] * 7),
     }
-    held = club_tiles(spark, contract, [Fact(who, 1) for who in told], states, [Profile("member", "Ulm")])
+    held = club_tiles(
+        tiles_of(in_files, spark, contract, [Fact(who, 1) for who in told]), states, [Profile("member", "Ulm")]
+    )
     found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
     assert {who: [found[CUTOFF, who][f"memberships_{name}"] for name in OF_LIVES] for who in told} == told
 
 
 def test_attributes_are_those_known_at_the_cutoff_without_protected_ones(
-    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """The newest state known counts, a null in it too; of whom nothing is known, nothing is told."""
     contract = make_contract(tmp_path / "club", ("\n[churn]", CLUB), PEERS)
@@ -634,7 +639,7 @@ def test_attributes_are_those_known_at_the_cutoff_without_protected_ones(
         Profile("gone silent", "Ulm"), Profile("gone silent", None, None, known=3),
     ]  # fmt: skip
     facts = [Fact(who, 1) for who in ("moved", "gone silent", "stranger")]
-    held = club_tiles(spark, contract, facts, [State("moved", 1)], profiles)
+    held = club_tiles(tiles_of(in_files, spark, contract, facts), [State("moved", 1)], profiles)
     found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
     assert {who: (one["members_town"], one["members_age"]) for (_, who), one in found.items()} == {
         "moved": ("Bonn", 41.0),
@@ -645,7 +650,7 @@ def test_attributes_are_those_known_at_the_cutoff_without_protected_ones(
 
 
 def test_a_place_is_among_eligible_peers_of_the_same_date(
-    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """Ties share a place, one alone is in the middle, no value is the far end; who is not scored is nobody's peer."""
     contract = make_contract(
@@ -656,7 +661,7 @@ def test_a_place_is_among_eligible_peers_of_the_same_date(
     facts += [Fact("inactive", 40), Fact("low", 2, source="visits", event_type="gift")]
     profiles = [Profile(who, "Ulm") for who in ("low", "same", "as much", "high", "inactive")]
     profiles += [Profile("elsewhere", "Bonn"), Profile("no town", None)]
-    held = club_tiles(spark, contract, facts, [State("low", 1)], profiles)
+    held = club_tiles(tiles_of(in_files, spark, contract, facts), [State("low", 1)], profiles)
     found = numbers(features_at(held, contract, build_catalogue(contract), [CUTOFF]))
     assert {who: one["orders_amount_sum_30d_in_group"] for (_, who), one in found.items()} == {
         "low": 1 / 8,
@@ -746,12 +751,12 @@ def expected_profile(profiles: Sequence[Profile], back: int) -> tuple[str | None
 
 @pytest.fixture(scope="module")
 def club(
-    spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
+    in_files: InFiles, spark: SparkSession, tmp_path_factory: pytest.TempPathFactory, make_contract: MakeContract
 ) -> tuple[Contract, Tiles, list[State], list[Profile]]:
     """A random club: its contract, its tiles, and what they were made of."""
     contract = make_contract(tmp_path_factory.mktemp("club"), ("\n[churn]", CLUB), PEERS)
     facts, states, profiles = random_club(seed=5)
-    return contract, club_tiles(spark, contract, facts, states, profiles), states, profiles
+    return contract, club_tiles(tiles_of(in_files, spark, contract, facts), states, profiles), states, profiles
 
 
 Club = tuple[Contract, Tiles, list[State], list[Profile]]

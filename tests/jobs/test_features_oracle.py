@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from churnlake.contract import Contract
 from churnlake.features import build_catalogue
-from jobs import content, tiles
+from jobs import tiles
 from jobs.content import Tiles
 from jobs.features import features_at
 
@@ -28,6 +28,7 @@ CUTOFFS = (
     date(2028, 3, 31),
 )
 Numbers = dict[tuple[date, str], dict[str, float | str | None]]
+InFiles = Callable[..., Tiles]
 
 # Content is what was known and had happened by a cutoff; a day counts where its rows do not cancel out.
 ORACLE = """
@@ -142,12 +143,12 @@ def facts() -> list[Fact]:
 
 
 @pytest.fixture(scope="module")
-def together(spark: SparkSession, shop: Contract, facts: list[Fact]) -> Numbers:
+def together(in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact]) -> Numbers:
     """The features of all cutoffs, worked out at once."""
-    return features_of(tiles_of(spark, shop, facts), shop, CUTOFFS)
+    return features_of(tiles_of(in_files, spark, shop, facts), shop, CUTOFFS)
 
 
-def tiles_of(spark: SparkSession, shop: Contract, facts: list[Fact]) -> Tiles:
+def tiles_of(in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact]) -> Tiles:
     """The tiles these facts become."""
     frame = spark.createDataFrame(facts, FACTS)
     named = frame.selectExpr(
@@ -155,7 +156,9 @@ def tiles_of(spark: SparkSession, shop: Contract, facts: list[Fact]) -> Tiles:
     )
     activity = tiles.daily_activity(frame, shop.features)
     values = tiles.daily_values(frame, shop.features.distinct)
-    return Tiles(tiles.newly_known(named, None).localCheckpoint(), activity.localCheckpoint(), values.localCheckpoint())
+    return in_files(
+        tiles.newly_known(named, None).localCheckpoint(), activity.localCheckpoint(), values.localCheckpoint()
+    )
 
 
 def features_of(held: Tiles, shop: Contract, cutoffs: tuple[date, ...]) -> Numbers:
@@ -200,7 +203,7 @@ def test_features_of_many_cutoffs_are_those_of_duckdb(together: Numbers, facts: 
 
 
 def test_one_cutoff_alone_gives_what_many_give(
-    spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers
+    in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers
 ) -> None:
     """A night's features equal those of the same date among training's, to the last bit.
 
@@ -208,15 +211,7 @@ def test_one_cutoff_alone_gives_what_many_give(
     """
     day = CUTOFFS[3]
     alone = {key: told for key, told in together.items() if key[0] == day}
-    assert features_of(tiles_of(spark, shop, facts), shop, (day,)) == alone
+    assert features_of(tiles_of(in_files, spark, shop, facts), shop, (day,)) == alone
     after = [fact for fact in deliveries(seed=12, customers=100) if max(fact.event_date, fact.known_date) > day]
     assert len(after) > 200
-    assert features_of(tiles_of(spark, shop, [*facts, *after]), shop, (day,)) == alone
-
-
-def test_days_called_corrected_without_need_come_to_the_same(
-    spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Marks of corrected days may meet; with one mark for all days, every row is brought together by the day."""
-    monkeypatch.setattr(content, "_MARKS", 1)
-    assert features_of(tiles_of(spark, shop, facts), shop, CUTOFFS) == together
+    assert features_of(tiles_of(in_files, spark, shop, [*facts, *after]), shop, (day,)) == alone
