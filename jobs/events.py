@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 # and clearing them costs more than what is done with them.
 ROWS_AT_ONCE = 4_500_000
 _BATCH = 10_000
+_CODED = pa.dictionary(pa.int32(), pa.string())
 _SPARK_TYPES = {"number": DoubleType(), "category": StringType()}
 _ARROW_TYPES = {"number": pa.float64(), "category": pa.string()}
 
@@ -71,7 +72,7 @@ def _source(
     asked = Asked(features, contract.features.span_days, named)
 
     def files(table: str, days: int) -> DayFiles:
-        return tiles.stored[table].files(calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
+        return tiles.stored[table].files(name, calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
 
     values = files("daily_values", asked.longest_of_values) if asked.of_values else None
     return _Source(name, asked, files("daily_activity", asked.span_days), values)
@@ -114,27 +115,29 @@ def _features(asked: Asked, days: Rows, values: Iterable[Values], cutoff: int, c
 
 def _day_rows(source: _Source, customers: pa.Array) -> Rows:
     sums = source.asked.sums
-    read = source.days.read(source.name, customers, dict.fromkeys(sums, pa.int64()))
+    read = source.days.read(customers, dict.fromkeys(sums, pa.int64()))
     return _in_order(_whole(read["place"]), read, sums)
 
 
 def _value_rows(source: _Source, customers: pa.Array) -> list[Values]:
     if source.values is None:
         return []
-    read = source.values.read(
-        source.name, customers, {"column": pa.string(), "value": pa.string(), "events": pa.int64()}
-    )
-    return [
-        _values(column, read.filter(pc.field("column") == column))
-        for column in sorted({one.operand for one in source.asked.of_values})
-    ]
+    read = source.values.read(customers, {"column": _CODED, "value": _CODED, "events": pa.int64()})
+    columns, column = _coded(read["column"])
+    values, value = _coded(read["value"])
+    place = _whole(read["place"]) * max(len(values), 1) + value
+    told = []
+    for name in sorted({one.operand for one in source.asked.of_values}):
+        is_of = column == (columns.index(name) if name in columns else -1)
+        rows = _in_order(place[is_of], read.filter(pa.array(is_of)), ["events"])
+        told.append(Values(name, max(len(values), 1), rows))
+    return told
 
 
-def _values(column: str, read: pa.Table) -> Values:
-    codes = read["value"].combine_chunks().dictionary_encode()
-    number = max(len(codes.dictionary), 1)
-    place = _whole(read["place"]) * number + _whole(codes.indices)
-    return Values(column, number, _in_order(place, read, ["events"]))
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], Integers]:
+    """The different texts of a column, and for each row the place of its own."""
+    texts = column.unify_dictionaries().combine_chunks()
+    return texts.dictionary.to_pylist(), _whole(texts.indices)
 
 
 def _in_order(place: Integers, read: pa.Table, sums: Sequence[str]) -> Rows:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote
 
 import pyarrow as pa
@@ -148,16 +149,25 @@ class StoredTable:
     path: Path
     version: int
 
-    def files(self, first: date, last: date) -> DayFiles:
-        """The files that may hold rows of the days from `first` to `last`, by the bounds Delta keeps of each."""
+    def files(self, source: str, first: date, last: date) -> DayFiles:
+        """The files that may hold what a source told of the days from `first` to `last`, by the bounds of each."""
         held = pa.table(DeltaTable(str(self.path), version=self.version).get_add_actions(flatten=True)).to_pylist()
         inside = [
             file
             for file in held
-            if (file.get("max.event_date") or last) >= first and (file.get("min.event_date") or first) <= last
+            if _may_hold(file, "source", source, source) and _may_hold(file, "event_date", first, last)
         ]
         paths = sorted(str(self.path / unquote(file["path"])) for file in inside)
-        return DayFiles(tuple(paths), sum(file["num_records"] or 0 for file in inside), first, last)
+        only_source = all(file.get("min.source") == file.get("max.source") == source for file in inside)
+        return DayFiles(
+            source, first, last, tuple(paths), sum(file["num_records"] or 0 for file in inside), only_source
+        )
+
+
+def _may_hold(file: Mapping[str, Any], column: str, least: Value, most: Value) -> bool:
+    """Whether a value from `least` to `most` may be in a file; one without bounds may hold any."""
+    low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
+    return low is None or high is None or bool(low <= most and high >= least)
 
 
 def _definition(table: str) -> Table:

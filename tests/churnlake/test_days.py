@@ -86,7 +86,9 @@ def _one_customer(rows: list[Row]) -> dict[str, object]:
     active = sorted(age for age, net in nets.items() if net[0] > 0)
     gaps = [older - newer for newer, older in pairwise(active)]
     mean = sum(gaps) / len(gaps) if gaps else None
-    kinds = sorted((age, -rows_, kind) for age, net in nets.items() for kind, rows_ in zip("ab", net[2:]) if rows_ > 0)
+    kinds = sorted(
+        (age, -rows_, kind) for age, net in nets.items() for kind, rows_ in zip("ab", net[2:], strict=True) if rows_ > 0
+    )
     of_a = [age for age, net in nets.items() if net[2] > 0]
     return {
         "sum_5": sum(net[1] for age, net in nets.items() if age < 5),

@@ -3,12 +3,14 @@ from pathlib import Path
 
 import pytest
 from deltalake import DeltaTable
+from pyarrow.parquet import ParquetFile
 from pyspark.sql import DataFrame, SparkSession
 
 from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger import Lane
 from churnlake.tables import LAKE
 from jobs.lake import Lake, partition_files
+from jobs.session import ROWS_OF_A_PART
 
 ONE, TWO = date(2026, 3, 1), date(2026, 3, 2)
 POPULATION = "business_date DATE, customer_id STRING, eligible BOOLEAN, reason STRING"
@@ -44,6 +46,21 @@ def test_a_write_replaces_exactly_its_slice(spark: SparkSession, lake: Path, lan
     assert (emptied.version, emptied.rows, held(written)) == (3, 0, {(ONE, "eve")})
     assert {row.customer_id for row in written.read("population", second.version).collect()} == {"ann", "bob"}
     assert written.version("population") == 3
+
+
+def test_rows_of_tiles_lie_in_the_order_of_ids_in_small_parts(spark: SparkSession, lake: Path, lane: Lane) -> None:
+    """Who reads few customers opens few parts of a file: each part knows its first and last id."""
+    rows = spark.range(2 * ROWS_OF_A_PART + 1).selectExpr(
+        "'orders' AS source", "sha(string(id)) AS customer_id", "DATE '2026-03-01' AS event_date",
+        "DATE '2026-03-01' AS known_date", "'d' AS delivery_id", "'2026-03' AS known_month", "false AS off_day",
+    )  # fmt: skip
+    within: dict[str, str | list[str]] = {"source": "orders", "delivery_id": "d"}
+    Lake(spark, lake, "shop", lane).replace("daily_values", rows.repartition(1), within, "run-1")
+    (file,) = (lake / "daily_values").glob("*/*/*.parquet")
+    parts = [ParquetFile(file).metadata.row_group(part) for part in range(3)]
+    assert [part.num_rows for part in parts] == [ROWS_OF_A_PART, ROWS_OF_A_PART, 1]
+    bounds = [part.column(1).statistics for part in parts]
+    assert bounds[0].min < bounds[0].max < bounds[1].min < bounds[1].max < bounds[2].min
 
 
 def test_rows_of_other_slices_in_the_same_file_are_kept_and_not_counted(
