@@ -1,19 +1,33 @@
-"""Rows of tiles, read from their files without Spark: those of some customers and days, and no other part of a file."""
+"""Rows of tiles, read from their files without Spark: those of some customers and days, and little else with them."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
-from typing import TYPE_CHECKING
+from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from pyarrow.parquet import FileMetaData, ParquetFile, read_metadata
 
-if TYPE_CHECKING:
-    from pyarrow.dataset import Dataset
+from churnlake.features.days import Integers
 
-_TEXT, _DATE = pa.string(), pa.date32()
-_KEYS = {"source": _TEXT, "customer_id": _TEXT, "event_date": _DATE, "known_date": _DATE}
+_DAYS = ("event_date", "known_date")
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """Rows of a tile: the place of each one's customer, its days since 1970, and what else was asked for.
+
+    A place below zero is of a row that nobody asked for. Texts are codes of the values beside them.
+    """
+
+    place: Integers
+    event_day: Integers
+    known_day: Integers
+    sums: dict[str, Integers]
+    texts: dict[str, tuple[list[str], Integers]]
 
 
 @dataclass(frozen=True)
@@ -30,35 +44,95 @@ class DayFiles:
     rows: int
     only_source: bool
 
-    def read(self, customers: pa.Array, columns: Mapping[str, pa.DataType]) -> pa.Table:
-        """What was told of these customers by the last day: place, event_date, known_date and the columns.
+    def read(self, customers: pa.Array, sums: Sequence[str], texts: Sequence[str] = ()) -> DayRows:
+        """What was told of these customers by the last day.
 
-        `customers` are ids in rising order; `place` is where each stands in them. Files are in the order of ids, so
-        that few of their parts are opened; where they are not, more is read and the same is found.
+        `customers` are ids in rising order; a row's place is where its own stands in them. Files are in the order of
+        ids, so that few of their parts are read; where they are not, more is read and the same is found.
         """
-        asked = (
-            (pc.field("customer_id") >= customers[0])
-            & (pc.field("customer_id") <= customers[-1])
-            & (pc.field("event_date") >= self.first)
-            & (pc.field("event_date") <= self.last)
-            & (pc.field("known_date") <= self.last)
-        )
+        coded = ["customer_id", *texts, *([] if self.only_source else ["source"])]
+        parts = list(self._parts(customers[0].as_py(), customers[-1].as_py(), coded, [*_DAYS, *sums]))
+        if not parts:
+            none = np.empty(0, np.int64)
+            return DayRows(none, none, none, dict.fromkeys(sums, none), {name: ([], none) for name in texts})
+        read = pa.concat_tables(parts).unify_dictionaries()
+        event_day, known_day = (_whole(read[name]) for name in _DAYS)
+        place, first, last = _places(read["customer_id"], customers), _day(self.first), _day(self.last)
+        is_asked = (event_day >= first) & (event_day <= last) & (known_day <= last)
         if not self.only_source:
-            asked &= pc.field("source") == self.source
-        wanted = ["customer_id", "event_date", "known_date", *columns]
-        found = _opened(self.paths, pa.schema({**_KEYS, **columns})).to_table(wanted, filter=asked, use_threads=False)
-        rows = found.set_column(0, "place", pc.index_in(found["customer_id"], customers))
-        return rows.filter(pc.field("place").is_valid()) if rows["place"].null_count else rows
+            is_asked &= _places(read["source"], pa.array([self.source])) == 0
+        return DayRows(
+            np.where(is_asked, place, -1),
+            event_day,
+            known_day,
+            {name: _whole(read[name]) for name in sums},
+            {name: _coded(read[name]) for name in texts},
+        )
+
+    def _parts(self, lowest: str, highest: str, coded: list[str], others: list[str]) -> Iterator[pa.Table]:
+        """The parts of the files that may hold rows of the customers from the lowest to the highest id."""
+        for path in self.paths:
+            file = _Bounds.of(path)
+            found = [
+                part
+                for part, (ids, days) in enumerate(zip(file.ids, file.days, strict=True))
+                if _meet(ids, lowest, highest) and _meet(days, self.first, self.last)
+            ]
+            if found:
+                # Reading ahead is for storage that answers late; on a disk it costs half as much again.
+                opened = ParquetFile(path, metadata=file.metadata, read_dictionary=coded, pre_buffer=False)
+                yield opened.read_row_groups(found, [*coded, *others], use_threads=False)
 
 
-@functools.lru_cache(maxsize=8)
-def _opened(paths: tuple[str, ...], schema: pa.Schema) -> "Dataset":
-    """The files as one; a task finds what an earlier one of its process learnt of their parts."""
-    # Brings pandas, a second of start that only tasks need to pay.
-    from pyarrow.dataset import InMemoryDataset, ParquetFileFormat, dataset
+@dataclass(frozen=True)
+class _Bounds:
+    """Least and most id and day of each part of a file; None where the file does not say."""
 
-    if not paths:
-        return InMemoryDataset(schema.empty_table())
-    coded = [field.name for field in schema if pa.types.is_dictionary(field.type)]
-    # Reading ahead is for storage that answers late; on a disk it costs half as much again.
-    return dataset(list(paths), schema=schema, format=ParquetFileFormat(dictionary_columns=coded, pre_buffer=False))
+    metadata: FileMetaData
+    ids: list[tuple[str, str] | None]
+    days: list[tuple[date, date] | None]
+
+    @classmethod
+    @functools.lru_cache(maxsize=4096)
+    def of(cls, path: str) -> "_Bounds":
+        """A later task of the process finds what an earlier one read."""
+        metadata = read_metadata(path)
+        place = {metadata.schema.column(column).path: column for column in range(metadata.num_columns)}
+        parts = [metadata.row_group(part) for part in range(metadata.num_row_groups)]
+        ids, days = ([_bounds(part, place[name]) for part in parts] for name in ("customer_id", "event_date"))
+        return cls(metadata, ids, days)
+
+
+def _bounds(part: Any, column: int) -> tuple[Any, Any] | None:
+    told = part.column(column).statistics
+    return (told.min, told.max) if told is not None and told.has_min_max else None
+
+
+def _meet(bounds: tuple[Any, Any] | None, least: Any, most: Any) -> bool:
+    return bounds is None or bool(bounds[0] <= most and bounds[1] >= least)
+
+
+def _places(column: pa.ChunkedArray, wanted: pa.Array) -> Integers:
+    """Where each text stands among the wanted; -1 where it does not. Each different text is looked up once."""
+    texts = column.combine_chunks()
+    found = _whole(pc.index_in(texts.dictionary, wanted).fill_null(-1))
+    return found[_whole(texts.indices)]
+
+
+def _coded(column: pa.ChunkedArray) -> tuple[list[str], Integers]:
+    """The different texts of a column, and for each row the place of its own."""
+    texts = column.combine_chunks()
+    return texts.dictionary.to_pylist(), _whole(texts.indices)
+
+
+def _whole(column: pa.ChunkedArray | pa.Array) -> Integers:
+    """Whole numbers; of a date the days since 1970."""
+    if column.null_count:
+        raise AssertionError("a tile holds a null, which no sum and no day is")
+    numbers = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
+    whole: Integers = numbers.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    return whole
+
+
+def _day(day: date) -> int:
+    return (day - date(1970, 1, 1)).days

@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DoubleType, StringType, StructField, StructType
 
 from churnlake import calendar
-from churnlake.features.days import Asked, Integers, Rows, Told, Values, features_of_days, features_of_values
+from churnlake.features.days import Asked, Rows, Told, Values, features_of_days, features_of_values
 from jobs.day_files import DayFiles
 
 # Spark's Python workers import this module for every job: what only the driver needs stays out of their start.
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
 # and clearing them costs more than what is done with them.
 ROWS_AT_ONCE = 4_500_000
 _BATCH = 10_000
-_CODED = pa.dictionary(pa.int32(), pa.string())
 _SPARK_TYPES = {"number": DoubleType(), "category": StringType()}
 _ARROW_TYPES = {"number": pa.float64(), "category": pa.string()}
 
@@ -94,7 +92,8 @@ def _with_source(rows: pa.Table, source: _Source) -> pa.Table:
     """The rows with the features of one source."""
     customers = pc.unique(rows["customer_id"])
     customers = customers.take(pc.sort_indices(customers))
-    place, cutoff = _whole(pc.index_in(rows["customer_id"], customers)), _whole(rows["business_date"])
+    place = pc.index_in(rows["customer_id"], customers).to_numpy()
+    cutoff = rows["business_date"].cast(pa.int32()).to_numpy()
     told = source.asked.told
     columns = {one.name: np.empty(len(rows), object if one.kind == "category" else np.float64) for one in told}
     days, values = _day_rows(source, customers), _value_rows(source, customers)
@@ -114,40 +113,21 @@ def _features(asked: Asked, days: Rows, values: Iterable[Values], cutoff: int, c
 
 
 def _day_rows(source: _Source, customers: pa.Array) -> Rows:
-    sums = source.asked.sums
-    read = source.days.read(customers, dict.fromkeys(sums, pa.int64()))
-    return _in_order(_whole(read["place"]), read, sums)
+    read = source.days.read(customers, source.asked.sums)
+    return Rows.in_order(read.place, read.event_day, read.known_day, read.sums)
 
 
 def _value_rows(source: _Source, customers: pa.Array) -> list[Values]:
+    """The rows of each column that is counted, also where nobody had a value of it."""
     if source.values is None:
         return []
-    read = source.values.read(customers, {"column": _CODED, "value": _CODED, "events": pa.int64()})
-    columns, column = _coded(read["column"])
-    values, value = _coded(read["value"])
-    place = _whole(read["place"]) * max(len(values), 1) + value
+    read = source.values.read(customers, ["events"], ["column", "value"])
+    columns, column = read.texts["column"]
+    values, value = read.texts["value"]
+    number = max(len(values), 1)
     told = []
     for name in sorted({one.operand for one in source.asked.of_values}):
-        is_of = column == (columns.index(name) if name in columns else -1)
-        rows = _in_order(place[is_of], read.filter(pa.array(is_of)), ["events"])
-        told.append(Values(name, max(len(values), 1), rows))
+        is_of = (column == columns.index(name)) if name in columns else np.zeros(len(column), np.bool_)
+        place = np.where(is_of & (read.place >= 0), read.place * number + value, -1)
+        told.append(Values(name, number, Rows.in_order(place, read.event_day, read.known_day, read.sums)))
     return told
-
-
-def _coded(column: pa.ChunkedArray) -> tuple[list[str], Integers]:
-    """The different texts of a column, and for each row the place of its own."""
-    texts = column.unify_dictionaries().combine_chunks()
-    return texts.dictionary.to_pylist(), _whole(texts.indices)
-
-
-def _in_order(place: Integers, read: pa.Table, sums: Sequence[str]) -> Rows:
-    told = {name: _whole(read[name]) for name in sums}
-    return Rows.in_order(place, _whole(read["event_date"]), _whole(read["known_date"]), told)
-
-
-def _whole(column: pa.ChunkedArray | pa.Array) -> Integers:
-    """Whole numbers; of a date the days since 1970."""
-    if pa.types.is_date32(column.type):
-        column = column.cast(pa.int32())
-    whole: NDArray[np.int64] = column.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
-    return whole

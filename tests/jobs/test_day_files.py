@@ -11,12 +11,11 @@ from deltalake import write_deltalake
 from jobs.lake import StoredTable
 
 FIRST, LAST = date(2028, 2, 28), date(2028, 3, 1)  # over a leap day
-COLUMNS = {"amount": pa.int64(), "value": pa.dictionary(pa.int32(), pa.string())}
 SCHEMA = pa.schema({
     "source": pa.string(), "customer_id": pa.string(), "event_date": pa.date32(), "known_date": pa.date32(),
     "amount": pa.int64(), "value": pa.string(), "known_month": pa.string(),
 })  # fmt: skip
-Told = tuple[str, str, date, date, int | None, str | None]
+Told = tuple[str, str, date, date, int, str]
 
 
 @pytest.fixture
@@ -32,16 +31,19 @@ def write(table: Path, rows: Sequence[Told], **properties: str) -> None:
     write_deltalake(table, frame, partition_by=["known_month"], mode="append", configuration=properties or None)
 
 
-def told(source: str, customer: str, day: date, known: date | None = None, amount: int | None = 1) -> Told:
+def told(source: str, customer: str, day: date, known: date | None = None, value: str = "pen") -> Told:
     """A row of a tile."""
-    return (source, customer, day, known or day, amount, "pen")
+    return (source, customer, day, known or day, 7, value)
 
 
-def read(table: Path, customers: Sequence[str], version: int = 0) -> list[tuple[int, date, date, int | None]]:
-    """What orders told of these customers, as (place, day, known on, amount)."""
+def read(table: Path, customers: Sequence[str], version: int = 0) -> list[tuple[int, date, date, int, str]]:
+    """What orders told of these customers, as (place, day, known on, amount, value)."""
     files = StoredTable(table, version).files("orders", FIRST, LAST)
-    rows = files.read(pa.array(customers, pa.string()), COLUMNS).to_pylist()
-    return sorted((row["place"], row["event_date"], row["known_date"], row["amount"]) for row in rows)
+    rows = files.read(pa.array(customers, pa.string()), ["amount"], ["value"])
+    days = ([date(1970, 1, 1) + timedelta(days=int(day)) for day in each] for each in (rows.event_day, rows.known_day))
+    values, code = rows.texts["value"]
+    told = zip(rows.place.tolist(), *days, rows.sums["amount"].tolist(), [values[each] for each in code], strict=True)
+    return sorted(row for row in told if row[0] >= 0)
 
 
 def test_the_rows_of_a_source_of_some_customers_and_days_are_read(table: Path) -> None:
@@ -50,7 +52,7 @@ def test_the_rows_of_a_source_of_some_customers_and_days_are_read(table: Path) -
     wanted = [
         told("orders", "ann", FIRST),
         told("orders", "cid", LAST, LAST - 3 * one),
-        told("orders", "cid", FIRST + one, LAST, None),
+        told("orders", "cid", FIRST + one, LAST, "ink"),
     ]
     others = [
         told("orders", "ann", FIRST - one),
@@ -62,9 +64,9 @@ def test_the_rows_of_a_source_of_some_customers_and_days_are_read(table: Path) -
     ]
     write(table, [*others, *wanted])
     assert read(table, ["ann", "cid"]) == [
-        (0, FIRST, FIRST, 1),
-        (1, FIRST + one, LAST, None),
-        (1, LAST, LAST - 3 * one, 1),
+        (0, FIRST, FIRST, 7, "pen"),
+        (1, FIRST + one, LAST, 7, "ink"),
+        (1, LAST, LAST - 3 * one, 7, "pen"),
     ]
     assert read(table, ["dan"]) == []
 
@@ -88,7 +90,7 @@ def test_a_file_without_bounds_may_hold_anything(table: Path) -> None:
     files = StoredTable(table, 0).files("orders", FIRST, LAST)
     assert (len(files.paths), files.only_source) == (1, False)
     assert StoredTable(table, 0).files("orders", LAST, LAST).paths == files.paths
-    assert read(table, ["ann"]) == [(0, FIRST, FIRST, 1)]
+    assert read(table, ["ann"]) == [(0, FIRST, FIRST, 7, "pen")]
 
 
 def test_a_table_without_rows_tells_nothing(table: Path) -> None:
