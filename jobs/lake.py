@@ -11,6 +11,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 from deltalake import DeltaTable
 from deltalake.exceptions import TableNotFoundError
+from pyarrow.parquet import read_metadata
 from pyspark.sql import DataFrame, SparkSession
 
 from churnlake.errors import ConflictError, UsageError
@@ -157,11 +158,10 @@ class StoredTable:
             for file in held
             if _may_hold(file, "source", source, source) and _may_hold(file, "event_date", first, last)
         ]
-        paths = sorted(str(self.path / unquote(file["path"])) for file in inside)
+        rows = {str(self.path / unquote(file["path"])): file["num_records"] for file in inside}
+        held_rows = sum(read_metadata(path).num_rows if told is None else told for path, told in rows.items())
         only_source = all(file.get("min.source") == file.get("max.source") == source for file in inside)
-        return DayFiles(
-            source, first, last, tuple(paths), sum(file["num_records"] or 0 for file in inside), only_source
-        )
+        return DayFiles(source, first, last, tuple(sorted(rows)), held_rows, only_source)
 
 
 def _may_hold(file: Mapping[str, Any], column: str, least: Value, most: Value) -> bool:

@@ -52,7 +52,8 @@ class Aggregate(StrEnum):
 class Feature:
     """One column of the feature table; null means not known, which is not zero.
 
-    `wording` is the phrase of a reason; `{value}` stands for the value divided by 10^`scale`, so in people's units.
+    `wording` is the phrase of a reason; `{value}` stands for the value divided by 10^`scale`, so in people's
+    units, and `{s}` for the ending of what is counted, which a single one does not have.
     `lite` marks the few features of the smallest candidate model, one per family. `kind` is "number", a double, or
     "category", a text of which the model weighs each frequent level by itself. One that is not `is_modelled` is for
     people only: its place among peers speaks for it in models.

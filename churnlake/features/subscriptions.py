@@ -40,7 +40,7 @@ def _tenure(source: str) -> Feature:
         Family.PLAN,
         "Days since the current subscription started.",
         "days",
-        "subscribed {value} days ago",
+        "subscribed {value} day{s} ago",
         Aggregate.LIFE_AGE,
         "life_started_on",
         lite=True,
@@ -82,7 +82,7 @@ def _to_renewal(source: str) -> Feature:
         Family.PLAN,
         "Days until the current subscription renews; negative when the date has passed.",
         "days",
-        "renews in {value} days",
+        "renews in {value} day{s}",
         Aggregate.LIFE_LEFT,
         "renews_on",
     )
@@ -95,7 +95,7 @@ def _to_completion(source: str) -> Feature:
         Family.PLAN,
         "Days until the planned end of the current subscription.",
         "days",
-        "planned end in {value} days",
+        "planned end in {value} day{s}",
         Aggregate.LIFE_LEFT,
         "completes_on",
     )
@@ -108,7 +108,7 @@ def _earlier_lives(source: str) -> Feature:
         Family.PLAN,
         "Subscriptions that ended before the current or last one.",
         "subscriptions",
-        "{value} earlier subscriptions",
+        "{value} earlier subscription{s}",
         Aggregate.LIFE_STATE,
         "earlier_lives",
     )
@@ -121,7 +121,7 @@ def _since_end(source: str) -> Feature:
         Family.PLAN,
         "Days since the last subscription ended; null in one.",
         "days",
-        "last subscription ended {value} days ago",
+        "last subscription ended {value} day{s} ago",
         Aggregate.LIFE_SINCE_END,
         "life_ended_on",
     )

@@ -88,7 +88,7 @@ def test_a_file_without_bounds_may_hold_anything(table: Path) -> None:
     """Where Delta was told to keep none, every file is read and the rows are the same."""
     write(table, [told("orders", "ann", FIRST)], **{"delta.dataSkippingNumIndexedCols": "0"})
     files = StoredTable(table, 0).files("orders", FIRST, LAST)
-    assert (len(files.paths), files.only_source) == (1, False)
+    assert (len(files.paths), files.rows, files.only_source) == (1, 1, False)
     assert StoredTable(table, 0).files("orders", LAST, LAST).paths == files.paths
     assert read(table, ["ann"]) == [(0, FIRST, FIRST, 7, "pen")]
 

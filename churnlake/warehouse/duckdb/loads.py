@@ -28,10 +28,10 @@ DOCUMENTS = ("run_quality", "deliveries", "quarantine_reasons", "definition", "m
 class LoadRequest:
     """All that a load is made from.
 
-    `bands`: name -> cumulative share of the ranked list, growing. `wording`: feature -> (phrase with {value}, decimals
-    by which values are scaled). `score_files`, `population_files`: absolute paths of parquet files. `documents`: table
-    name -> rows by column name; contract, business_date and run_id are filled in where left out. `cohorts`: earlier
-    dates whose outcomes are told with these scores.
+    `bands`: name -> cumulative share of the ranked list, growing. `wording`: feature -> (phrase with {value} and the
+    {s} of several, decimals by which values are scaled). `score_files`, `population_files`: absolute paths of parquet
+    files. `documents`: table name -> rows by column name; contract, business_date and run_id are filled in where left
+    out. `cohorts`: earlier dates whose outcomes are told with these scores.
     """
 
     contract: str
@@ -246,15 +246,17 @@ WHERE false
 # makes minus zero plain zero.
 _PHRASE_SQL = """
 CASE WHEN {r}_feature IS NULL THEN NULL
-  WHEN {r}_level IS NOT NULL THEN replace({w}.phrase, '{{value}}', {r}_level)
+  WHEN {r}_level IS NOT NULL THEN replace({phrase}, '{{value}}', {r}_level)
   WHEN {r}_value IS NULL OR NOT isfinite({r}_value) THEN 'no value known for ' || replace({r}_feature, '_', ' ')
   WHEN {w}.scale = 0 AND {r}_value = trunc({r}_value)
-    THEN replace({w}.phrase, '{{value}}', printf('%.0f', {r}_value + 0.0))
-  WHEN {w}.scale = 0 THEN replace({w}.phrase, '{{value}}', printf('%.2f', round({r}_value, 2) + 0.0))
-  ELSE replace({w}.phrase, '{{value}}',
+    THEN replace({phrase}, '{{value}}', printf('%.0f', {r}_value + 0.0))
+  WHEN {w}.scale = 0 THEN replace({phrase}, '{{value}}', printf('%.2f', round({r}_value, 2) + 0.0))
+  ELSE replace({phrase}, '{{value}}',
     printf('%.' || {w}.scale || 'f', round({r}_value / pow(10, {w}.scale), {w}.scale) + 0.0))
 END
 """
+# One day, two days: `{s}` in a phrase is the ending of what is counted.
+_COUNTED_SQL = "replace({w}.phrase, '{{s}}', CASE WHEN {w}.scale = 0 AND {r}_value = 1 THEN '' ELSE 's' END)"
 _FIRST_SQL = """
 CASE ranked.reason_1_direction WHEN 'raises' THEN 'Raises' WHEN 'lowers' THEN 'Lowers' END
 || ' the estimate most, compared with the average customer in training: '
@@ -265,7 +267,9 @@ _ALSO_SQL = "'Also ' || {r}_direction || ' the estimate: '"
 def _reason_sql(place: int) -> str:
     name, given = f"reason_{place}", f"ranked.reason_{place}"
     opening = _FIRST_SQL if place == 1 else _ALSO_SQL.format(r=given)
-    text = f"{opening} || ({_PHRASE_SQL.format(r=given, w=f'w{place}')}) || '.'"
+    wording = f"w{place}"
+    phrase = _COUNTED_SQL.format(r=given, w=wording)
+    text = f"{opening} || ({_PHRASE_SQL.format(r=given, w=wording, phrase=phrase)}) || '.'"
     return (
         f"{given}_feature::VARCHAR AS {name}_feature, {given}_value::DOUBLE AS {name}_value, "
         f"{given}_direction::VARCHAR AS {name}_direction, {text} AS {name}_text"

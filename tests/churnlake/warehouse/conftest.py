@@ -16,7 +16,7 @@ from churnlake.warehouse.records import Load, Publication
 NOW = datetime(2011, 12, 1, 4, 0, tzinfo=UTC)
 DAY = date(2011, 11, 28)
 WORDING = {
-    "days_since_order": ("last order {value} days ago", 0),
+    "days_since_order": ("last order {value} day{s} ago", 0),
     "spend_90d": ("spent {value} in 90 days", 2),
     "region": ("region: {value}", 0),
 }

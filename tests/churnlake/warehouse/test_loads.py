@@ -60,6 +60,10 @@ def test_equal_probabilities_are_ranked_the_same_every_time(shop: Any) -> None:
         ([], (None, None, None)),
         ([("days_since_order", 12.0, "raises")], (f"Raises {LEAD}last order 12 days ago.", None, None)),
         (
+            [("days_since_order", 1.0, "raises"), ("days_since_order", 0.0, "lowers")],
+            (f"Raises {LEAD}last order 1 day ago.", "Also lowers the estimate: last order 0 days ago.", None),
+        ),
+        (
             [("spend_90d", 12345.0, "lowers"), ("days_since_order", 2.5, "raises"), ("spend_90d", -0.0, "lowers")],
             (
                 f"Lowers {LEAD}spent 123.45 in 90 days.",
@@ -88,7 +92,7 @@ def test_equal_probabilities_are_ranked_the_same_every_time(shop: Any) -> None:
             ),
         ),
     ],
-    ids=["none", "one", "scaled", "unknown and huge", "categories"],
+    ids=["none", "one", "a single day", "scaled", "unknown and huge", "categories"],
 )
 def test_reasons_read_as_sentences(shop: Any, reasons: list[Any], texts: tuple[str | None, ...]) -> None:
     """Values are scaled to people's units; a value nobody knows is said to be unknown, not zero."""
