@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from churnlake.features import Feature
     from jobs.content import Tiles
 
-# Rows of tiles that a task holds at once: the system hands out arrays of more than four million numbers anew each time,
-# and clearing them costs more than what is done with them.
+# Rows of tiles that a task holds at once, in half a gigabyte or so. With more a row costs more, for memory is far away;
+# with fewer, tasks read the same parts of files again.
 ROWS_AT_ONCE = 4_500_000
 _BATCH = 10_000
 _SPARK_TYPES = {"number": DoubleType(), "category": StringType()}
@@ -35,9 +35,8 @@ _ARROW_TYPES = {"number": pa.float64(), "category": pa.string()}
 
 @dataclass(frozen=True)
 class _Source:
-    """A source, what is asked of it, and the files of its tiles that hold days any cutoff may see."""
+    """What is asked of a source, and the files of its tiles that hold days any cutoff may see."""
 
-    name: str
     asked: Asked
     days: DayFiles
     values: DayFiles | None
@@ -73,7 +72,7 @@ def _source(
         return tiles.stored[table].files(name, calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
 
     values = files("daily_values", asked.longest_of_values) if asked.of_values else None
-    return _Source(name, asked, files("daily_activity", asked.span_days), values)
+    return _Source(asked, files("daily_activity", asked.span_days), values)
 
 
 def _teller(sources: Sequence[_Source]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
@@ -99,8 +98,9 @@ def _with_source(rows: pa.Table, source: _Source) -> pa.Table:
     days, values = _day_rows(source, customers), _value_rows(source, customers)
     for day in np.unique(cutoff):
         here = cutoff == day
-        for name, each in _features(source.asked, days, values, int(day), len(customers)):
-            columns[name][here] = each[place[here]]
+        found = dict(_features(source.asked, days, values, int(day), len(customers)))
+        for one in told:
+            columns[one.name][here] = found[one.name][place[here]]
     for one in told:
         rows = rows.append_column(one.name, pa.array(columns[one.name], _ARROW_TYPES[one.kind], from_pandas=True))
     return rows

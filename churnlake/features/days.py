@@ -86,9 +86,9 @@ class Rows:
         cls, place: Integers, event_day: Integers, known_day: Integers, sums: Mapping[str, Integers]
     ) -> "Rows":
         """Sorts rows once for all cutoffs, and leaves out those whose place is below zero."""
-        newest, oldest = event_day.max(initial=0), event_day.min(initial=0)
         held = np.flatnonzero(place >= 0)
-        order = held[np.argsort(place[held] * (newest - oldest + 1) + (newest - event_day[held]))]
+        age = (event_day.max() if len(event_day) else 0) - event_day[held]
+        order = held[np.argsort(place[held] * (age.max(initial=0) + 1) + age)]
         return cls(place[order], event_day[order], known_day[order], {name: each[order] for name, each in sums.items()})
 
 

@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,7 @@ from pyspark.sql import SparkSession
 from churnlake.errors import UsageError
 from churnlake.java import Java
 from churnlake.settings import Settings
-from jobs.session import build_session, free_memory, java_options, session_options, usual_memory
+from jobs.session import KEPT_BYTES, build_session, free_memory, java_options, session_options, usual_memory
 
 JAVA = Java(Path("/opt/java"), "17.0.1", "JAVA_HOME")
 
@@ -38,6 +39,13 @@ def test_workers_run_this_python(spark: SparkSession) -> None:
 
     prefixes = spark.sparkContext.parallelize([0], 1).map(lambda _: __import__("sys").prefix).collect()
     assert prefixes == [sys.prefix]
+
+
+def test_workers_keep_the_memory_they_gave_back(spark: SparkSession) -> None:
+    """Python workers are started with the settings that spare them from being given every array anew."""
+    names = ["ARROW_DEFAULT_MEMORY_POOL", "MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"]
+    told = spark.sparkContext.parallelize(names, 1).map(os.getenv).collect()
+    assert told == ["system", str(KEPT_BYTES), str(KEPT_BYTES)]
 
 
 def test_a_new_table_has_no_deletion_vectors(spark: SparkSession, lake: Path) -> None:
