@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 # Rows of tiles that a task holds at once, in half a gigabyte or so. With more a row costs more, for memory is far away;
 # with fewer, tasks read the same parts of files again.
 ROWS_AT_ONCE = 4_500_000
+# Rows that come out of a task at once, with a column for each feature.
+TOLD_AT_ONCE = 400_000
 _BATCH = 10_000
 _SPARK_TYPES = {"number": DoubleType(), "category": StringType()}
 _ARROW_TYPES = {"number": pa.float64(), "category": pa.string()}
@@ -59,7 +61,8 @@ def with_events(
     tasks = -(-read // ROWS_AT_ONCE)
     by_range = rows.repartitionByRange(tasks, "customer_id") if tasks > 1 else rows.repartition(1)
     told = [StructField(one.name, _SPARK_TYPES[one.kind]) for source in sources for one in source.asked.told]
-    return by_range.mapInArrow(_teller(sources), StructType([*rows.schema.fields, *told]))
+    in_order = by_range.sortWithinPartitions("customer_id")
+    return in_order.mapInArrow(_teller(sources, TOLD_AT_ONCE), StructType([*rows.schema.fields, *told]))
 
 
 def _source(
@@ -75,16 +78,27 @@ def _source(
     return _Source(asked, files("daily_activity", asked.span_days), values)
 
 
-def _teller(sources: Sequence[_Source]) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
+def _teller(sources: Sequence[_Source], at_once: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
     def tell(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        held = list(batches)
-        if held:
-            rows = pa.Table.from_batches(held)
+        for rows in _tables(batches, at_once):
+            told = rows
             for source in sources:
-                rows = _with_source(rows, source)
-            yield from rows.to_batches(max_chunksize=_BATCH)
+                told = _with_source(told, source)
+            yield from told.to_batches(max_chunksize=_BATCH)
 
     return tell
+
+
+def _tables(batches: Iterable[pa.RecordBatch], at_once: int) -> Iterator[pa.Table]:
+    """The batches in tables of about so many rows; what comes in the order of ids stays so."""
+    held: list[pa.RecordBatch] = []
+    for batch in batches:
+        held.append(batch)
+        if sum(map(len, held)) >= at_once:
+            yield pa.Table.from_batches(held)
+            held = []
+    if held:
+        yield pa.Table.from_batches(held)
 
 
 def _with_source(rows: pa.Table, source: _Source) -> pa.Table:

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from churnlake.contract import Contract
 from churnlake.features import build_catalogue
-from jobs import tiles
+from jobs import events, tiles
 from jobs.content import Tiles
 from jobs.features import features_at
 
@@ -143,9 +143,15 @@ def facts() -> list[Fact]:
 
 
 @pytest.fixture(scope="module")
-def together(in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact]) -> Numbers:
+def held(in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact]) -> Tiles:
+    """The shop's tiles."""
+    return tiles_of(in_files, spark, shop, facts)
+
+
+@pytest.fixture(scope="module")
+def together(held: Tiles, shop: Contract) -> Numbers:
     """The features of all cutoffs, worked out at once."""
-    return features_of(tiles_of(in_files, spark, shop, facts), shop, CUTOFFS)
+    return features_of(held, shop, CUTOFFS)
 
 
 def tiles_of(in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact]) -> Tiles:
@@ -202,16 +208,34 @@ def test_features_of_many_cutoffs_are_those_of_duckdb(together: Numbers, facts: 
         assert found == {name: near(value) for name, value in told.items()}, key
 
 
-def test_one_cutoff_alone_gives_what_many_give(
-    in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers
-) -> None:
-    """A night's features equal those of the same date among training's, to the last bit.
-
-    Facts that nobody could use by the date change nothing of it.
-    """
+def test_one_cutoff_alone_gives_what_many_give(held: Tiles, shop: Contract, together: Numbers) -> None:
+    """A night's features equal those of the same date among training's, to the last bit."""
     day = CUTOFFS[3]
     alone = {key: told for key, told in together.items() if key[0] == day}
-    assert features_of(tiles_of(in_files, spark, shop, facts), shop, (day,)) == alone
+    assert features_of(held, shop, (day,)) == alone
+
+
+def test_facts_that_nobody_could_use_by_the_date_change_nothing_of_it(
+    in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers
+) -> None:
+    """Neither what happened after it nor what became known after it."""
+    day = CUTOFFS[3]
     after = [fact for fact in deliveries(seed=12, customers=100) if max(fact.event_date, fact.known_date) > day]
     assert len(after) > 200
-    assert features_of(tiles_of(in_files, spark, shop, [*facts, *after]), shop, (day,)) == alone
+    more = features_of(tiles_of(in_files, spark, shop, [*facts, *after]), shop, (day,))
+    assert more == {key: told for key, told in together.items() if key[0] == day}
+
+
+def test_features_are_the_same_in_however_many_tasks_they_are_told(
+    spark: SparkSession, shop: Contract, held: Tiles, together: Numbers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each task takes a range of ids, in several goes where there are many; a customer's cutoffs may fall apart."""
+    monkeypatch.setattr(events, "ROWS_AT_ONCE", 300)
+    monkeypatch.setattr(events, "TOLD_AT_ONCE", 1)
+    spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 7)
+    try:
+        built = features_at(held, shop, build_catalogue(shop), CUTOFFS)
+        assert built.rdd.getNumPartitions() > 3
+        assert {(row["business_date"], row["customer_id"]): row.asDict() for row in built.collect()} == together
+    finally:
+        spark.conf.unset("spark.sql.execution.arrow.maxRecordsPerBatch")
