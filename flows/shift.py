@@ -187,8 +187,7 @@ class Shift:
         try:
             write_page(self.settings, run.contract, run.business_date)
         except Exception as problem:  # noqa: BLE001 - whatever becomes of its page, the night is published
-            fix = f"`churnlake report {self.contract.path} --date {run.business_date}`"
-            self.said.append(f"{run.business_date} has no page: {problem}; try {fix}")
+            self.said.append(f"{run.business_date} has no page: {problem}; {self._again(run)}")
 
     def _explain(self, application: Application) -> None:
         """Writes the data page of what the application did not finish, for whoever is woken by it."""
@@ -202,7 +201,10 @@ class Shift:
 
                 write_data_page(self.settings, run.contract, run.business_date)
             except Exception as problem:  # noqa: BLE001 - the error that stopped the run must come through, not this one
-                self.said.append(f"{run.business_date} has no data page: {problem}")
+                self.said.append(f"{run.business_date} has no data page: {problem}; {self._again(run)}")
+
+    def _again(self, run: Run) -> str:
+        return f"try `churnlake report {self.contract.path} --date {run.business_date}`"
 
     def published(self) -> list[Run]:
         """The nights this shift published."""

@@ -160,13 +160,14 @@ def test_a_refused_night_has_a_data_page_that_says_why_until_it_is_published(pla
 
 
 def test_a_data_page_that_cannot_be_written_hides_no_error(planned: OpenShift) -> None:
-    """The refusal comes through; that there is no page is said beside it."""
+    """The refusal comes through; that there is no page is said beside it, and what to try."""
     shift = planned("--fail", "score:3")
     shift.settings.reports.parent.mkdir(parents=True, exist_ok=True)
     shift.settings.reports.write_text("a file where the folder must be")
     with pytest.raises(DataRefusedError, match="said no"):
         carry_out(shift)
-    assert any("has no data page" in line for line in shift.said)
+    (said,) = [line for line in shift.said if "has no data page" in line]
+    assert said.endswith(f"try `churnlake report {shift.contract.path} --date 2011-11-28`")
 
 
 @pytest.mark.parametrize(
