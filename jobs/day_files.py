@@ -57,7 +57,8 @@ class DayFiles:
             return DayRows(none, none, none, dict.fromkeys(sums, none), {name: ([], none) for name in texts})
         read = pa.concat_tables(parts).unify_dictionaries()
         event_day, known_day = (_whole(read[name]) for name in _DAYS)
-        place, first, last = _places(read["customer_id"], customers), _day(self.first), _day(self.last)
+        place = _places(read["customer_id"], customers)
+        first, last = (int(np.datetime64(day, "D").astype(np.int64)) for day in (self.first, self.last))
         is_asked = (event_day >= first) & (event_day <= last) & (known_day <= last)
         if not self.only_source:
             is_asked &= _places(read["source"], pa.array([self.source])) == 0
@@ -76,7 +77,7 @@ class DayFiles:
             found = [
                 part
                 for part, (ids, days) in enumerate(zip(file.ids, file.days, strict=True))
-                if _meet(ids, lowest, highest) and _meet(days, self.first, self.last)
+                if may_hold(ids, lowest, highest) and may_hold(days, self.first, self.last)
             ]
             if found:
                 # Reading ahead is for storage that answers late; on a disk it costs half as much again.
@@ -108,7 +109,8 @@ def _bounds(part: Any, column: int) -> tuple[Any, Any] | None:
     return (told.min, told.max) if told is not None and told.has_min_max else None
 
 
-def _meet(bounds: tuple[Any, Any] | None, least: Any, most: Any) -> bool:
+def may_hold(bounds: tuple[Any, Any] | None, least: Any, most: Any) -> bool:
+    """Whether a value from `least` to `most` may lie within the bounds; without bounds any may."""
     return bounds is None or bool(bounds[0] <= most and bounds[1] >= least)
 
 
@@ -132,7 +134,3 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> Integers:
     numbers = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
     whole: Integers = numbers.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
     return whole
-
-
-def _day(day: date) -> int:
-    return (day - date(1970, 1, 1)).days

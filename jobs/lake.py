@@ -17,7 +17,7 @@ from pyspark.sql import DataFrame, SparkSession
 from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger.lane import Lane
 from churnlake.tables import LAKE, Table
-from jobs.day_files import DayFiles
+from jobs.day_files import DayFiles, may_hold
 
 # A transaction version is the lane's epoch and a step below this; no application makes a million writes.
 STEPS_PER_EPOCH = 1_000_000
@@ -156,18 +156,17 @@ class StoredTable:
         inside = [
             file
             for file in held
-            if _may_hold(file, "source", source, source) and _may_hold(file, "event_date", first, last)
+            if may_hold(_bounds(file, "source"), source, source) and may_hold(_bounds(file, "event_date"), first, last)
         ]
         rows = {str(self.path / unquote(file["path"])): file["num_records"] for file in inside}
         held_rows = sum(read_metadata(path).num_rows if told is None else told for path, told in rows.items())
-        only_source = all(file.get("min.source") == file.get("max.source") == source for file in inside)
+        only_source = all(_bounds(file, "source") == (source, source) for file in inside)
         return DayFiles(source, first, last, tuple(sorted(rows)), held_rows, only_source)
 
 
-def _may_hold(file: Mapping[str, Any], column: str, least: Value, most: Value) -> bool:
-    """Whether a value from `least` to `most` may be in a file; one without bounds may hold any."""
+def _bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any] | None:
     low, high = file.get(f"min.{column}"), file.get(f"max.{column}")
-    return low is None or high is None or bool(low <= most and high >= least)
+    return None if low is None or high is None else (low, high)
 
 
 def _definition(table: str) -> Table:
