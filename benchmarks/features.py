@@ -35,6 +35,7 @@ from jobs.labels import labels_at
 from jobs.lake import StoredTable
 from jobs.population import population_at
 from jobs.session import ROWS_OF_A_PART, build_session
+from jobs.tiles import customer_hash
 
 STARTS_ON = date(2024, 1, 1)
 HISTORIES = (360, 720)
@@ -42,7 +43,7 @@ LAST = STARTS_ON + timedelta(days=max(HISTORIES) - 1)
 BLOCK_DAYS = 30  # made and written at once: more would not fit in memory
 CUTOFFS = 12
 SPACING_DAYS = 13
-SHARE_OF_TRAINING = 6  # one customer in so many
+SHARE_OF_TRAINING = 1 / 6
 MILLION = 1_000_000
 CONTRACT = f"""
 [contract]
@@ -73,8 +74,8 @@ by = [{{ column = "event_type", values = ["sale", "return"] }}]
 # A customer buys on 100 days of 365. A late row is known up to ten days later; a corrected one again after three.
 _FACTS = """
 WITH bought AS (
-    SELECT 'c' || customer AS customer_id, day AS event_date, hash(customer, day, 1) AS h1, hash(customer, day, 2) AS h2
-    FROM range({customers}) AS people(customer),
+    SELECT customer_id, customer_hash, day AS event_date, hash(customer, day, 1) AS h1, hash(customer, day, 2) AS h2
+    FROM '{people}/*.parquet',
         (SELECT unnest(range(DATE '{first}', DATE '{after}', INTERVAL 1 DAY))::DATE AS day)
     WHERE hash(customer, day) % 365 < 100
 ), told AS (
@@ -84,16 +85,17 @@ WITH bought AS (
     UNION ALL SELECT * REPLACE (known_date + 3 AS known_date), -1, 100 + h2 % 9900 FROM told WHERE h2 % 500 = 0
     UNION ALL SELECT * REPLACE (known_date + 3 AS known_date), 1, 90 + h2 % 9900 FROM told WHERE h2 % 500 = 0
 )
-SELECT 'orders' AS source, customer_id, event_date, known_date::DATE AS known_date, known_date::VARCHAR AS delivery_id,
-    sign::BIGINT AS sign, (sign * amount)::BIGINT AS amount, h1 % 20 = 3 AS is_return, 'P' || (h2 % 500) AS product
+SELECT 'orders' AS source, customer_id, customer_hash, event_date, known_date::DATE AS known_date,
+    known_date::VARCHAR AS delivery_id, sign::BIGINT AS sign, (sign * amount)::BIGINT AS amount,
+    h1 % 20 = 3 AS is_return, 'P' || (h2 % 500) AS product
 FROM facts
 """
-# As the lake writes its tiles: in the order of ids, in parts of few rows.
-_FILES = (
-    f"FORMAT parquet, CODEC snappy, ROW_GROUP_SIZE {ROWS_OF_A_PART}, PARTITION_BY (known_month, off_day), "
-    "FILENAME_PATTERN 'from_{first}_', OVERWRITE_OR_IGNORE"
-)
-_KEYS = "source, customer_id, event_date, known_date, delivery_id"
+# As the lake writes its tiles: in the order of hashes, in parts of few rows. DuckDB's own partitions keep no order.
+_FILE = f"""COPY (
+    SELECT * EXCLUDE (known_month, off_day) FROM tiles WHERE known_month = '{{month}}' AND off_day = {{off_day}}
+    ORDER BY customer_hash, customer_id
+) TO '{{file}}' (FORMAT parquet, CODEC snappy, ROW_GROUP_SIZE {ROWS_OF_A_PART})"""  # noqa: S608 - a constant
+_KEYS = "source, customer_id, customer_hash, event_date, known_date, delivery_id"
 _PLACE = "strftime(known_date, '%Y-%m') AS known_month, event_date <> known_date AS off_day"
 _TILES = {
     "daily_activity": f"""
@@ -126,9 +128,7 @@ def _measured(customers: int, repeats: int) -> dict[str, "Cost"]:
     taken: dict[str, list[Cost]] = {}
     with tempfile.TemporaryDirectory(prefix="churnlake-bench-") as name:
         scratch = Path(name)
-        rows = make_tiles(scratch, customers)
-        print(f"{rows:,} facts made", flush=True)
-        with _bench(scratch) as bench:
+        with _bench(scratch, customers) as bench:
             for _ in range(repeats):
                 for step, cost in bench.turn():
                     print(
@@ -136,7 +136,7 @@ def _measured(customers: int, repeats: int) -> dict[str, "Cost"]:
                     )
                     taken.setdefault(step, []).append(cost)
     costs = {step: _median(each) for step, each in taken.items()}
-    _print_table(customers, rows, costs)
+    _print_table(customers, bench.facts, costs)
     return costs
 
 
@@ -153,37 +153,40 @@ def _median(costs: Sequence[Cost]) -> Cost:
     return Cost(statistics.median(clock), statistics.median(processor), rows[0])
 
 
-def make_tiles(scratch: Path, customers: int) -> int:
-    """Tiles of both histories as parquet, partitioned as in the lake; the older half is shared. Returns their rows."""
+def make_tiles(scratch: Path) -> int:
+    """Tiles of both histories as parquet, partitioned as in the lake; the older half is shared. Returns their rows.
+
+    `people` in the scratch folder says of whom: the number, the id and the hash of each customer.
+    """
     connection = duckdb.connect(config={"temp_directory": str(scratch / "spill"), "memory_limit": "6GB"})
     rows = 0
     for first in range(0, max(HISTORIES), BLOCK_DAYS):
         start = STARTS_ON + timedelta(days=first)
-        facts = _FACTS.format(customers=customers, first=start, after=start + timedelta(days=BLOCK_DAYS))
+        facts = _FACTS.format(people=scratch / "people", first=start, after=start + timedelta(days=BLOCK_DAYS))
         connection.execute(f"CREATE OR REPLACE TEMP TABLE facts AS {facts}")
         held = [days for days in HISTORIES if first >= max(HISTORIES) - days]
         for table, question in _TILES.items():
-            folder = scratch / str(held[-1]) / table
-            folder.mkdir(parents=True, exist_ok=True)
-            connection.execute(f"COPY ({question} ORDER BY customer_id) TO '{folder}' ({_FILES.format(first=first)})")
-            if len(held) > 1:
-                _share(folder, scratch / str(held[0]) / table, f"from_{first}_*")
+            connection.execute(f"CREATE OR REPLACE TEMP TABLE tiles AS {question}")
+            for month, off_day in connection.execute("SELECT DISTINCT known_month, off_day FROM tiles").fetchall():
+                place = Path(table, f"known_month={month}", f"off_day={str(off_day).lower()}", f"from_{first}.parquet")
+                files = [scratch / str(days) / place for days in held]
+                for file in files:
+                    file.parent.mkdir(parents=True, exist_ok=True)
+                connection.execute(_FILE.format(month=month, off_day=off_day, file=files[0]))
+                for other in files[1:]:
+                    os.link(files[0], other)
         rows += connection.execute("SELECT count(*) FROM facts").fetchall()[0][0]
     connection.close()
     return rows
 
 
-def _share(folder: Path, other: Path, pattern: str) -> None:
-    for file in folder.rglob(pattern):
-        target = other / file.relative_to(folder)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        os.link(file, target)
-
-
 class Bench:
     """The tiles of both histories, as Delta tables, and a folder to write to."""
 
-    def __init__(self, spark: SparkSession, contract: Contract, scratch: Path, customers: DataFrame) -> None:
+    def __init__(
+        self, spark: SparkSession, contract: Contract, scratch: Path, customers: DataFrame, facts: int
+    ) -> None:
+        self.facts = facts
         self._spark = spark
         self._contract = contract
         self._catalogue = build_catalogue(contract)
@@ -206,15 +209,16 @@ class Bench:
         yield "training set, 12 dates", self._cost("training", self._training_set())
 
     def _training_set(self) -> DataFrame:
-        sampled = self._tiles[max(HISTORIES)].of(F.pmod(F.xxhash64("customer_id"), F.lit(SHARE_OF_TRAINING)) == 0)
+        sampled = self._tiles[max(HISTORIES)].sample(SHARE_OF_TRAINING)
         maturity = self._contract.churn.maturity_days
         cutoffs = [LAST - timedelta(days=maturity + SPACING_DAYS * place) for place in range(CUTOFFS)]
         population = population_at(sampled, self._contract, cutoffs).persist()
         labels = labels_at(
             sampled, self._contract, {day: day + timedelta(days=maturity) for day in cutoffs}, population
         )
-        features = features_at(sampled, self._contract, self._catalogue, cutoffs, population)
-        return labels.join(features, ["business_date", "customer_id"])
+        labelled = population.join(labels, ["business_date", "customer_id"], "left")
+        features = features_at(sampled, self._contract, self._catalogue, cutoffs, labelled)
+        return features.filter("is_churned IS NOT NULL")
 
     def _cost(self, table: str, frame: DataFrame) -> Cost:
         clock, processor = time.perf_counter(), _processor(os.getpid())
@@ -244,17 +248,24 @@ def _as_delta(spark: SparkSession, folder: Path) -> DataFrame:
 
 
 @contextmanager
-def _bench(scratch: Path) -> Iterator[Bench]:
+def _bench(scratch: Path, customers: int) -> Iterator[Bench]:
     (scratch / "contract.toml").write_text(CONTRACT)
     contract = load_contract(scratch / "contract.toml")
     spark = build_session("features", Settings.from_environment(), scratch, is_small=False)
+    people = spark.range(customers).select(
+        F.col("id").alias("customer"), F.concat(F.lit("c"), "id").alias("customer_id")
+    )
+    people.withColumn("customer_hash", customer_hash()).write.parquet(str(scratch / "people"))
+    rows = make_tiles(scratch)
+    print(f"{rows:,} facts made", flush=True)
     known = (
         spark.read.parquet(str(scratch / str(max(HISTORIES)) / "daily_activity"))
         .groupBy("source", "customer_id")
         .agg(F.min("known_date").alias("first_known_date"))
     )
     known.write.format("delta").save(str(scratch / "known_customers"))
-    yield Bench(spark, contract, scratch, spark.read.format("delta").load(str(scratch / "known_customers")))
+    known = spark.read.format("delta").load(str(scratch / "known_customers"))
+    yield Bench(spark, contract, scratch, known, rows)
     spark.stop()
 
 

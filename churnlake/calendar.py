@@ -22,6 +22,14 @@ class DayRange:
         return (self.first + timedelta(days=offset) for offset in range((self.last - self.first).days + 1))
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Days, and the date by which what was told of them must have been known."""
+
+    days: DayRange
+    known_by: date
+
+
 def cutoff_instant(business_date: date, timezone: str) -> datetime:
     """Midnight at the end of `business_date` in the contract's zone, as UTC. Facts before it belong to the day."""
     midnight = datetime.combine(business_date + ONE_DAY, time(), tzinfo=ZoneInfo(timezone))

@@ -1,7 +1,7 @@
 """Outcomes of matured cohorts: what became of the customers of a published date, written once that can be known."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,6 @@ from typing import Any
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
-from churnlake import calendar
 from churnlake.contract.schema import Contract
 from churnlake.ledger import Run
 from churnlake.warehouse.outcomes import DueCohorts, MaturedCohort, due_cohorts, untold_cohorts
@@ -55,10 +54,9 @@ def write_matured(app: Application, publications: Publications, run: Run, stage:
 def label_rows(tiles: Tiles, contract: Contract, due: DueCohorts, scored: DataFrame, run_id: str) -> DataFrame:
     """Rows of the table `labels` for the customers in `scored` (business_date, customer_id, scored_by)."""
     known_on = {load.business_date: known for load, known in due.known_on.items()}
-    reach = _within_reach(tiles, contract, known_on)
     people = scored.withColumn("eligible", F.lit(True))
-    labels = labels_at(reach, contract, known_on, people)
-    endings = endings_at(reach, contract, known_on, labels.filter("is_churned = 1"))
+    labels = labels_at(tiles, contract, known_on, people)
+    endings = endings_at(tiles, contract, known_on, labels.filter("is_churned = 1"))
     dates = F.broadcast(
         scored.sparkSession.createDataFrame(list(known_on.items()), "business_date DATE, matured_on DATE")
     )
@@ -72,17 +70,6 @@ def label_rows(tiles: Tiles, contract: Contract, due: DueCohorts, scored: DataFr
         "scored_by",
         F.lit(run_id).alias("run_id"),
     )
-
-
-def _within_reach(tiles: Tiles, contract: Contract, cutoffs: Iterable[date]) -> Tiles:
-    """Only the days that labels and endings look at: Delta then opens no other file."""
-    if tiles.daily_activity is None:
-        return tiles
-    churn = contract.churn
-    days = sorted(cutoffs)
-    first = calendar.observation_window(days[0], churn.lookback_days).first
-    last = calendar.label_window(days[-1], churn.gap_days, churn.horizon_days).last
-    return replace(tiles, daily_activity=tiles.daily_activity.filter(F.col("event_date").between(first, last)))
 
 
 def _write(lake: Lake, contract: Contract, due: DueCohorts, run_id: str) -> int:

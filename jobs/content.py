@@ -1,28 +1,26 @@
 """Content at cutoffs: the net of the signed facts that were usable by each, which is all that may be read of them."""
 
-import functools
-import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
+from typing import Any
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from churnlake import calendar
 from churnlake.contract.schema import Contract
 from jobs.lake import StoredTable
+from jobs.tiles import HASHES, customer_hash
 
 KEYS = ("business_date", "customer_id")
-# So many marks of corrected days are held in memory at most, whatever is corrected.
-_MARKS = 2**22
 
 
 @dataclass(frozen=True)
 class Tiles:
     """The tables features are made of; those of roles that a contract has no source of are None.
 
-    `stored` says where the daily tiles lie in files, whole: features of events are read from there.
+    `stored` says where the daily tiles lie in files, whole: features of events are read from there. `share` is how many
+    of all customers the other tables hold, where they were sampled.
     """
 
     known_customers: DataFrame
@@ -33,61 +31,37 @@ class Tiles:
     attributes: DataFrame | None = None
     outcomes_told: DataFrame | None = None
     stored: Mapping[str, StoredTable] = field(default_factory=dict)
+    share: float = 1.0
 
-    def of(self, customers: Column) -> "Tiles":
-        """The rows of some customers in every table; who is asked for picks them from what is stored."""
-        held = {one.name: getattr(self, one.name) for one in fields(self) if one.name != "stored"}
-        return replace(self, **{name: frame.filter(customers) for name, frame in held.items() if frame is not None})
+    def of(self, customer: str) -> "Tiles":
+        """The rows of one customer in every table."""
+        is_asked = F.col("customer_id") == customer
+        return self._each(lambda frame: frame.filter(is_asked & (_hash_in(frame) == customer_hash(F.lit(customer)))))
+
+    def sample(self, share: float) -> "Tiles":
+        """The rows of a share of the customers in every table."""
+        return replace(self._each(lambda frame: in_sample(frame, share)), share=share)
+
+    def _each(self, chosen: Callable[[DataFrame], DataFrame]) -> "Tiles":
+        """Some customers in each table; of what lies in files, features read those they are asked for."""
+        held = {one.name: getattr(self, one.name) for one in fields(self)}
+        some: dict[str, Any] = {name: chosen(one) for name, one in held.items() if isinstance(one, DataFrame)}
+        return replace(self, **some)
+
+
+def in_sample(frame: DataFrame, share: float) -> DataFrame:
+    """The rows of a share of the customers, the same ones in every table: those whose ids have the lowest hashes."""
+    return frame.filter(_hash_in(frame) < int(share * HASHES))
+
+
+def _hash_in(frame: DataFrame) -> Column:
+    """The hash of a row's id; where files lie in its order, the parts of others are passed over."""
+    return F.col("customer_hash") if "customer_hash" in frame.columns else customer_hash()
 
 
 def cutoff_frame(spark: SparkSession, cutoffs: Sequence[date]) -> DataFrame:
     """The cutoffs as a frame of one column, business_date."""
     return spark.createDataFrame([(cutoff,) for cutoff in cutoffs], "business_date DATE")
-
-
-def reached(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """The rows that any of the cutoffs may see: older files are not even opened."""
-    first = calendar.observation_window(min(cutoffs), contract.features.span_days).first
-    return tile.filter(F.col("event_date").between(first, max(cutoffs)) & (F.col("known_date") <= max(cutoffs)))
-
-
-def usable(tile: DataFrame, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """Rows reached, beside each cutoff that may see them: known by then, happened by then, and inside the span."""
-    if len(cutoffs) == 1:
-        return tile.withColumn("business_date", F.lit(cutoffs[0]))
-    dates = F.broadcast(cutoff_frame(tile.sparkSession, cutoffs))
-    inside = F.col("event_date").between(
-        F.date_sub("business_date", contract.features.span_days - 1), F.col("business_date")
-    )
-    return tile.join(dates, inside & (F.col("known_date") <= F.col("business_date")), "inner")
-
-
-def with_corrected(tile: DataFrame, sums: Sequence[str]) -> DataFrame:
-    """Adds `is_corrected`: whether any row takes something from one of these sums on its customer's day.
-
-    On all other days a sum is positive as soon as one row's is, so those rows need not be brought together by the day.
-    Corrections are few, and their days are held in memory as marks. Marks may meet, so a day may be called corrected
-    that is not: its rows are then brought together for nothing, and come to the same.
-    """
-    mark = F.pmod(F.xxhash64("customer_id", "event_date"), F.lit(_MARKS))
-    takes = functools.reduce(operator.or_, (F.col(name) < 0 for name in sums))
-    marks = tile.filter(takes).select(mark.alias("mark")).distinct().withColumn("is_marked", F.lit(True))
-    marked = tile.withColumn("mark", mark).join(F.broadcast(marks), "mark", "left")
-    return marked.withColumn("is_corrected", F.coalesce("is_marked", F.lit(False))).drop("mark", "is_marked")
-
-
-def active_days(seen: DataFrame) -> DataFrame:
-    """First and last day with net activity: business_date, customer_id, first, last.
-
-    `seen` are rows of daily_activity beside the cutoffs that see them, with `is_corrected`.
-    """
-    active_on = F.when(F.col("activity") > 0, F.col("event_date"))
-    apart = F.when(F.col("is_corrected"), F.struct("source", "event_date")).alias("apart")
-    told = seen.groupBy(*KEYS, apart).agg(
-        F.min(active_on).alias("first"), F.max(active_on).alias("last"), F.sum("activity").alias("net")
-    )
-    standing = F.col("first").isNotNull() & (F.col("apart").isNull() | (F.col("net") > 0))
-    return told.filter(standing).groupBy(*KEYS).agg(F.min("first").alias("first"), F.max("last").alias("last"))
 
 
 def net_facts(facts: DataFrame, known_on: Mapping[date, date], content: Sequence[str]) -> DataFrame:

@@ -11,16 +11,25 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import FileMetaData, ParquetFile, read_metadata
 
+from churnlake.calendar import DayRange
 from churnlake.features.days import Integers
 
 _DAYS = ("event_date", "known_date")
 
 
 @dataclass(frozen=True)
-class DayRows:
-    """Rows of a tile: the place of each one's customer, its days since 1970, and what else was asked for.
+class Customers:
+    """Whose rows are asked for: different ids, and the least and the most of their hashes."""
 
-    A place below zero is of a row that nobody asked for. Texts are codes of the values beside them.
+    ids: pa.Array
+    hashes: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DayRows:
+    """Rows of a tile: where each one's customer stands among those asked for, its days since 1970, and what else was.
+
+    Texts are codes of the values beside them.
     """
 
     place: Integers
@@ -32,65 +41,104 @@ class DayRows:
 
 @dataclass(frozen=True)
 class DayFiles:
-    """The files of a table that may hold what a source told of the days from `first` to `last`.
+    """The files of a table that may hold what a source told of some days, as known by a date.
 
     `rows` is how many rows they hold, `only_source` whether no other source's are among them.
     """
 
     source: str
-    first: date
-    last: date
+    days: DayRange
+    known_by: date
     paths: tuple[str, ...]
     rows: int
     only_source: bool
 
-    def read(self, customers: pa.Array, sums: Sequence[str], texts: Sequence[str] = ()) -> DayRows:
-        """What was told of these customers by the last day.
+    def read(self, customers: "Customers", sums: Sequence[str], texts: Sequence[str] = ()) -> DayRows:
+        """What was told of these customers and days by then.
 
-        `customers` are ids in rising order; a row's place is where its own stands in them. Files are in the order of
-        ids, so that few of their parts are read; where they are not, more is read and the same is found.
+        Files are in the order of hashes, so that few of their parts are read; where they are not, more is read and the
+        same is found.
         """
-        coded = ["customer_id", *texts, *([] if self.only_source else ["source"])]
-        parts = list(self._parts(customers[0].as_py(), customers[-1].as_py(), coded, [*_DAYS, *sums]))
+        parts = list(self._parts(customers.hashes))
+        named = ["customer_id", *texts, *([] if self.only_source else ["source"])]
         if not parts:
             none = np.empty(0, np.int64)
             return DayRows(none, none, none, dict.fromkeys(sums, none), {name: ([], none) for name in texts})
-        read = pa.concat_tables(parts).unify_dictionaries()
-        event_day, known_day = (_whole(read[name]) for name in _DAYS)
-        place = _places(read["customer_id"], customers)
-        first, last = (int(np.datetime64(day, "D").astype(np.int64)) for day in (self.first, self.last))
-        is_asked = (event_day >= first) & (event_day <= last) & (known_day <= last)
+        read = pa.concat_tables([one.read(named) for one in parts])
+        place = _places(read["customer_id"], customers.ids)
         if not self.only_source:
-            is_asked &= _places(read["source"], pa.array([self.source])) == 0
+            place[_places(read["source"], pa.array([self.source])) < 0] = -1
+        codes = {name: _coded(read[name]) for name in texts}
+        asked = self._asked(parts, {"customer_id": place, **{name: code for name, (_, code) in codes.items()}}, sums)
         return DayRows(
-            np.where(is_asked, place, -1),
-            event_day,
-            known_day,
-            {name: _whole(read[name]) for name in sums},
-            {name: _coded(read[name]) for name in texts},
+            asked["customer_id"],
+            asked["event_date"],
+            asked["known_date"],
+            {name: asked[name] for name in sums},
+            {name: (values, asked[name]) for name, (values, _) in codes.items()},
         )
 
-    def _parts(self, lowest: str, highest: str, coded: list[str], others: list[str]) -> Iterator[pa.Table]:
-        """The parts of the files that may hold rows of the customers from the lowest to the highest id."""
+    def _asked(self, parts: "Sequence[_Parts]", coded: dict[str, Integers], sums: Sequence[str]) -> dict[str, Integers]:
+        """What was read of the rows asked for, and their days and sums.
+
+        Of each file the rows are chosen at once, while they are near the processor: all of them are far away later.
+        """
+        numbers = [*_DAYS, *sums]
+        number = sum(one.rows for one in parts)
+        asked: dict[str, Integers] = {name: np.empty(number, np.int64) for name in (*coded, *sums)}
+        asked |= {name: np.empty(number, np.int32) for name in _DAYS}
+        ends = (self.days.first, self.days.last, self.known_by)
+        first, last, known_by = (int(np.datetime64(day, "D").astype(np.int64)) for day in ends)
+        read = found = 0
+        for part in parts:
+            table = part.read(numbers)
+            held = {name: each[read : read + part.rows] for name, each in coded.items()}
+            held |= {name: _whole(table[name]) for name in numbers}
+            is_asked = (held["customer_id"] >= 0) & (held["event_date"] >= first) & (held["event_date"] <= last)
+            chosen = np.flatnonzero(is_asked & (held["known_date"] <= known_by))
+            for name, each in held.items():
+                asked[name][found : found + len(chosen)] = each[chosen]
+            read, found = read + part.rows, found + len(chosen)
+        return {name: each[:found] for name, each in asked.items()}
+
+    def _parts(self, hashes: tuple[int, int]) -> Iterator["_Parts"]:
+        """The parts of the files that may hold rows of customers from the lowest to the highest of these hashes."""
         for path in self.paths:
             file = _Bounds.of(path)
             found = [
                 part
-                for part, (ids, days) in enumerate(zip(file.ids, file.days, strict=True))
-                if may_hold(ids, lowest, highest) and may_hold(days, self.first, self.last)
+                for part, (held, days) in enumerate(zip(file.hashes, file.days, strict=True))
+                if may_hold(held, *hashes) and may_hold(days, self.days.first, self.days.last)
             ]
             if found:
-                # Reading ahead is for storage that answers late; on a disk it costs half as much again.
-                opened = ParquetFile(path, metadata=file.metadata, read_dictionary=coded, pre_buffer=False)
-                yield opened.read_row_groups(found, [*coded, *others], use_threads=False)
+                yield _Parts(path, file.metadata, found)
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """Some parts of a file."""
+
+    path: str
+    metadata: FileMetaData
+    parts: list[int]
+
+    @property
+    def rows(self) -> int:
+        return sum(self.metadata.row_group(part).num_rows for part in self.parts)
+
+    def read(self, columns: list[str]) -> pa.Table:
+        """Some columns; texts are coded."""
+        # Reading ahead is for storage that answers late; on a disk it costs half as much again.
+        file = ParquetFile(self.path, metadata=self.metadata, read_dictionary=columns, pre_buffer=False)
+        return file.read_row_groups(self.parts, columns, use_threads=False)
 
 
 @dataclass(frozen=True)
 class _Bounds:
-    """Least and most id and day of each part of a file; None where the file does not say."""
+    """Least and most hash and day of each part of a file; None where the file does not say."""
 
     metadata: FileMetaData
-    ids: list[tuple[str, str] | None]
+    hashes: list[tuple[int, int] | None]
     days: list[tuple[date, date] | None]
 
     @classmethod
@@ -100,8 +148,8 @@ class _Bounds:
         metadata = read_metadata(path)
         place = {metadata.schema.column(column).path: column for column in range(metadata.num_columns)}
         parts = [metadata.row_group(part) for part in range(metadata.num_row_groups)]
-        ids, days = ([_bounds(part, place[name]) for part in parts] for name in ("customer_id", "event_date"))
-        return cls(metadata, ids, days)
+        hashes, days = ([_bounds(part, place[name]) for part in parts] for name in ("customer_hash", "event_date"))
+        return cls(metadata, hashes, days)
 
 
 def _bounds(part: Any, column: int) -> tuple[Any, Any] | None:
@@ -115,16 +163,25 @@ def may_hold(bounds: tuple[Any, Any] | None, least: Any, most: Any) -> bool:
 
 
 def _places(column: pa.ChunkedArray, wanted: pa.Array) -> Integers:
-    """Where each text stands among the wanted; -1 where it does not. Each different text is looked up once."""
-    texts = column.combine_chunks()
-    found = _whole(pc.index_in(texts.dictionary, wanted).fill_null(-1))
-    return found[_whole(texts.indices)]
+    """Where each text stands among the wanted; -1 where it does not. Each text of a chunk is looked up once."""
+    found = _whole(pc.index_in(_texts(column), wanted).fill_null(-1))
+    ends = np.cumsum([len(chunk.dictionary) for chunk in column.chunks])
+    places = [
+        found[end - len(one.dictionary) : end][_whole(one.indices)]
+        for one, end in zip(column.chunks, ends, strict=True)
+    ]
+    return np.concatenate(places)
 
 
 def _coded(column: pa.ChunkedArray) -> tuple[list[str], Integers]:
     """The different texts of a column, and for each row the place of its own."""
-    texts = column.combine_chunks()
-    return texts.dictionary.to_pylist(), _whole(texts.indices)
+    different = pc.unique(_texts(column))
+    return different.to_pylist(), _places(column, different)
+
+
+def _texts(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """What the rows of each chunk are codes of."""
+    return pa.chunked_array([chunk.dictionary for chunk in column.chunks], pa.string())
 
 
 def _whole(column: pa.ChunkedArray | pa.Array) -> Integers:
@@ -132,5 +189,5 @@ def _whole(column: pa.ChunkedArray | pa.Array) -> Integers:
     if column.null_count:
         raise AssertionError("a tile holds a null, which no sum and no day is")
     numbers = column.cast(pa.int32()) if pa.types.is_date32(column.type) else column
-    whole: Integers = numbers.to_numpy(zero_copy_only=False).astype(np.int64, copy=False)
+    whole: Integers = numbers.to_numpy(zero_copy_only=False)
     return whole

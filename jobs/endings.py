@@ -1,12 +1,15 @@
 """The day of a churn: when a customer who left did so, as far as the definition can tell."""
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
+from churnlake import calendar
+from churnlake.calendar import DayRange, Seen
 from churnlake.contract.schema import Contract
+from jobs.activity import with_active_days
 from jobs.content import KEYS, Tiles, required
 from jobs.lives import lives_at
 from jobs.renewals import paid_lives_at
@@ -25,7 +28,7 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
     """
     match contract.churn.definition:
         case "inactivity":
-            return _after_last_activity(required(tiles.daily_activity), contract, known_on, churned)
+            return _after_last_activity(churned, tiles, contract, known_on)
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, known_on).join(churned, [*KEYS], "left_semi")
             return lives.select(*KEYS, F.col("life_ended_on").alias("churned_on"))
@@ -37,19 +40,16 @@ def endings_at(tiles: Tiles, contract: Contract, known_on: Mapping[date, date], 
 
 
 def _after_last_activity(
-    daily_activity: DataFrame, contract: Contract, known_on: Mapping[date, date], churned: DataFrame
+    churned: DataFrame, tiles: Tiles, contract: Contract, known_on: Mapping[date, date]
 ) -> DataFrame:
     """Who was scored had been active within the look-back, so that no older day need be read."""
     churn = contract.churn
-    spark = daily_activity.sparkSession
-    cutoffs = F.broadcast(spark.createDataFrame(list(known_on.items()), "business_date DATE, known_on DATE"))
-    first = F.date_sub("business_date", churn.lookback_days - 1)
-    inside = F.col("event_date").between(first, F.date_add("business_date", churn.gap_days))
-    days = (
-        daily_activity.join(cutoffs, inside & (F.col("known_date") <= F.col("known_on")))
-        .join(churned, [*KEYS], "left_semi")
-        .groupBy(*KEYS, "source", "event_date")
-        .agg(F.sum("activity").alias("activity"))
-        .filter("activity > 0")
-    )
-    return days.groupBy(*KEYS).agg(F.date_add(F.max("event_date"), 1).alias("churned_on"))
+    seen = {
+        day: Seen(
+            DayRange(calendar.observation_window(day, churn.lookback_days).first, day + timedelta(churn.gap_days)),
+            known,
+        )
+        for day, known in known_on.items()
+    }
+    active = with_active_days(churned.select(*KEYS), tiles, contract, seen)
+    return active.filter("last IS NOT NULL").select(*KEYS, F.date_add("last", 1).alias("churned_on"))

@@ -1,10 +1,6 @@
-"""Features of events at cutoffs: rows of customers go in and come out with what their tiles tell.
+"""Features of events at cutoffs: rows of customers go in and come out with what their tiles tell."""
 
-Each task takes the customers of a range of ids and reads those parts of the tiles' files that hold them, so no row of a
-tile moves from task to task.
-"""
-
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import TYPE_CHECKING
@@ -13,11 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pyspark.sql import DataFrame
-from pyspark.sql.types import DoubleType, StringType, StructField, StructType
+from pyspark.sql.types import DoubleType, StringType, StructField
 
 from churnlake import calendar
+from churnlake.calendar import DayRange
 from churnlake.features.days import Asked, Rows, Told, Values, features_of_days, features_of_values
-from jobs.day_files import DayFiles
+from jobs.day_files import Customers, DayFiles
+from jobs.ranges import Tell, told_in_ranges
 
 # Spark's Python workers import this module for every job: what only the driver needs stays out of their start.
 if TYPE_CHECKING:
@@ -25,12 +23,6 @@ if TYPE_CHECKING:
     from churnlake.features import Feature
     from jobs.content import Tiles
 
-# Rows of tiles that a task holds at once, in half a gigabyte or so. With more a row costs more, for memory is far away;
-# with fewer, tasks read the same parts of files again.
-ROWS_AT_ONCE = 4_500_000
-# Rows that come out of a task at once, with a column for each feature.
-TOLD_AT_ONCE = 400_000
-_BATCH = 10_000
 _SPARK_TYPES = {"number": DoubleType(), "category": StringType()}
 _ARROW_TYPES = {"number": pa.float64(), "category": pa.string()}
 
@@ -57,12 +49,9 @@ def with_events(
         for name, source in contract.sources.items()
         if source.role == "events"
     ]
-    read = sum(one.days.rows + (one.values.rows if one.values else 0) for one in sources)
-    tasks = -(-read // ROWS_AT_ONCE)
-    by_range = rows.repartitionByRange(tasks, "customer_id") if tasks > 1 else rows.repartition(1)
+    files = [file for one in sources for file in (one.days, one.values) if file]
     told = [StructField(one.name, _SPARK_TYPES[one.kind]) for source in sources for one in source.asked.told]
-    in_order = by_range.sortWithinPartitions("customer_id")
-    return in_order.mapInArrow(_teller(sources, TOLD_AT_ONCE), StructType([*rows.schema.fields, *told]))
+    return told_in_ranges(rows, tiles, files, _teller(sources), told)
 
 
 def _source(
@@ -72,47 +61,32 @@ def _source(
     asked = Asked(features, contract.features.span_days, named)
 
     def files(table: str, days: int) -> DayFiles:
-        return tiles.stored[table].files(name, calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
+        reach = DayRange(calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
+        return tiles.stored[table].files(name, reach, max(cutoffs))
 
     values = files("daily_values", asked.longest_of_values) if asked.of_values else None
     return _Source(asked, files("daily_activity", asked.span_days), values)
 
 
-def _teller(sources: Sequence[_Source], at_once: int) -> Callable[[Iterable[pa.RecordBatch]], Iterator[pa.RecordBatch]]:
-    def tell(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-        for rows in _tables(batches, at_once):
-            told = rows
-            for source in sources:
-                told = _with_source(told, source)
-            yield from told.to_batches(max_chunksize=_BATCH)
+def _teller(sources: Sequence[_Source]) -> Tell:
+    def tell(rows: pa.Table, customers: Customers) -> pa.Table:
+        for source in sources:
+            rows = _with_source(rows, source, customers)
+        return rows
 
     return tell
 
 
-def _tables(batches: Iterable[pa.RecordBatch], at_once: int) -> Iterator[pa.Table]:
-    """The batches in tables of about so many rows; what comes in the order of ids stays so."""
-    held: list[pa.RecordBatch] = []
-    for batch in batches:
-        held.append(batch)
-        if sum(map(len, held)) >= at_once:
-            yield pa.Table.from_batches(held)
-            held = []
-    if held:
-        yield pa.Table.from_batches(held)
-
-
-def _with_source(rows: pa.Table, source: _Source) -> pa.Table:
+def _with_source(rows: pa.Table, source: _Source, customers: Customers) -> pa.Table:
     """The rows with the features of one source."""
-    customers = pc.unique(rows["customer_id"])
-    customers = customers.take(pc.sort_indices(customers))
-    place = pc.index_in(rows["customer_id"], customers).to_numpy()
+    place = pc.index_in(rows["customer_id"], customers.ids).to_numpy()
     cutoff = rows["business_date"].cast(pa.int32()).to_numpy()
     told = source.asked.told
     columns = {one.name: np.empty(len(rows), object if one.kind == "category" else np.float64) for one in told}
     days, values = _day_rows(source, customers), _value_rows(source, customers)
     for day in np.unique(cutoff):
         here = cutoff == day
-        found = dict(_features(source.asked, days, values, int(day), len(customers)))
+        found = dict(_features(source.asked, days, values, int(day), len(customers.ids)))
         for one in told:
             columns[one.name][here] = found[one.name][place[here]]
     for one in told:
@@ -126,12 +100,12 @@ def _features(asked: Asked, days: Rows, values: Iterable[Values], cutoff: int, c
         yield from features_of_values(asked, each, cutoff, customers)
 
 
-def _day_rows(source: _Source, customers: pa.Array) -> Rows:
+def _day_rows(source: _Source, customers: Customers) -> Rows:
     read = source.days.read(customers, source.asked.sums)
     return Rows.in_order(read.place, read.event_day, read.known_day, read.sums)
 
 
-def _value_rows(source: _Source, customers: pa.Array) -> list[Values]:
+def _value_rows(source: _Source, customers: Customers) -> list[Values]:
     """The rows of each column that is counted, also where nobody had a value of it."""
     if source.values is None:
         return []
@@ -141,7 +115,7 @@ def _value_rows(source: _Source, customers: pa.Array) -> list[Values]:
     number = max(len(values), 1)
     told = []
     for name in sorted({one.operand for one in source.asked.of_values}):
-        is_of = (column == columns.index(name)) if name in columns else np.zeros(len(column), np.bool_)
-        place = np.where(is_of & (read.place >= 0), read.place * number + value, -1)
-        told.append(Values(name, number, Rows.in_order(place, read.event_day, read.known_day, read.sums)))
+        of = np.flatnonzero(column == (columns.index(name) if name in columns else -1))
+        days, sums = (read.event_day[of], read.known_day[of]), {"events": read.sums["events"][of]}
+        told.append(Values(name, number, Rows.in_order(read.place[of] * number + value[of], *days, sums)))
     return told

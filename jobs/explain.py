@@ -26,10 +26,10 @@ from churnlake.settings import Settings
 from jobs.application import end_group_with_parent, exit_code_of
 from jobs.content import Tiles, required
 from jobs.features import features_at
-from jobs.labels import label_activity, labels_at
+from jobs.labels import labels_at, with_later_activity
 from jobs.lake import ReadOnlyLake
 from jobs.lives import lives_at
-from jobs.population import activity_at, population_at
+from jobs.population import population_at, with_recent_activity
 from jobs.rebuild import refuse_other_meaning
 from jobs.renewals import paid_lives_at, renewed_at
 from jobs.snapshot import STATE_TABLES, read_tiles, tile_versions
@@ -135,7 +135,7 @@ def explain(tiles: Tiles, contract: Contract, customer: str, day: date, maturity
         UsageError: Nobody has that id; the nearest ones are named.
     """
     known_since = _known_since(tiles, contract, customer)
-    own = tiles.of(F.col("customer_id") == customer)
+    own = tiles.of(customer)
     verdict = next(iter(population_at(own, contract, [day]).collect()), None)
     found = _evidence(own, contract, known_since, day, maturity)
     reason = None if verdict is None else verdict["reason"]
@@ -184,13 +184,12 @@ def nearest_ids(known: DataFrame, wanted: str) -> list[str]:
 def _evidence(own: Tiles, contract: Contract, known_since: date, day: date, maturity: Maturity) -> Evidence:
     judged_on = maturity.judged_on
     if contract.churn.definition == "inactivity":
-        active = next(iter(activity_at(own, contract, [day]).collect()), None)
-        stayed = None
-        if judged_on is not None:
-            days = label_activity(required(own.daily_activity), contract, {day: judged_on})
-            stayed = days.agg(F.min("first")).collect()[0][0]
-        first, last = (None, None) if active is None else (active["first"], active["last"])
-        return Evidence(known_since, first, last, stayed)
+        asked = own.known_customers.select(F.lit(day).alias("business_date"), "customer_id").distinct()
+        (before,) = with_recent_activity(asked, own, contract, [day]).collect()
+        if judged_on is None:
+            return Evidence(known_since, before["first"], before["last"])
+        (after,) = with_later_activity(asked, own, contract, {day: judged_on}).collect()
+        return Evidence(known_since, before["first"], before["last"], after["first"])
     if contract.churn.definition == "expiry":
         return _paid_evidence(required(own.renewals), contract, known_since, day, judged_on)
     if own.subscriptions is None:

@@ -29,16 +29,18 @@ def features_at(
     A number is a double, a category a text. Reads only what was known and had happened by the cutoff, of events the
     last `span_days` days. Zero means held and none; null means not known: a window longer than the history held, or a
     source that never had a row of the customer.
-    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already. A place in a peer
-    group is among all who are eligible in it: a sample of customers gives other places.
+    `population` is `population_at` of the same tiles and cutoffs, where the caller has it already; what else it has
+    comes along, before the features. A place in a peer group is among all who are eligible in it: a sample of customers
+    gives other places.
     """
     people = population_at(tiles, contract, cutoffs) if population is None else population
-    rows = people.filter("eligible").select(*KEYS, _history_days(contract).alias("history_days"))
+    rows = people.filter("eligible").drop("eligible", "reason").withColumn("history_days", _history_days(contract))
+    held = rows.columns
     rows = _with_events(rows, tiles, contract, catalogue, cutoffs)
     for state in states_at(tiles, contract, catalogue, cutoffs):
         rows = rows.join(state, [*KEYS], "left")
     rows = with_places(_with_ratios(rows, catalogue), contract, catalogue)
-    return rows.select(*KEYS, "history_days", *(_typed(feature) for feature in catalogue))
+    return rows.select(*held, *(_typed(feature) for feature in catalogue))
 
 
 def _typed(feature: Feature) -> Column:
@@ -51,21 +53,28 @@ def _with_events(
     sources = [name for name, source in contract.sources.items() if source.role == "events"]
     if not sources:
         return rows
-    rows = with_events(
-        rows.join(_first_seen(tiles, sources), "customer_id", "left"), tiles, contract, catalogue, cutoffs
-    )
+    rows = with_events(_with_first_seen(rows, tiles, contract, sources), tiles, contract, catalogue, cutoffs)
     for source in sources:
         rows = rows.withColumns(_with_absence(source, [one for one in catalogue if one.source == source]))
     return rows
 
 
-def _first_seen(tiles: Tiles, sources: Sequence[str]) -> DataFrame:
-    """customer_id and, for each source, the date its first row of the customer became known."""
+def _with_first_seen(rows: DataFrame, tiles: Tiles, contract: Contract, sources: Sequence[str]) -> DataFrame:
+    """Adds for each source the date its first row of the customer became known.
+
+    Where no other source names customers, its own activity has made everybody eligible: nothing need be looked up.
+    """
+    if sum(one.role != "lookup" for one in contract.sources.values()) == 1:
+        return rows.withColumn(_seen_in(sources[0]), F.col("business_date"))
     dates = [
-        F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(f"_seen_in_{source}")
+        F.min(F.when(F.col("source") == source, F.col("first_known_date"))).alias(_seen_in(source))
         for source in sources
     ]
-    return tiles.known_customers.groupBy("customer_id").agg(*dates)
+    return rows.join(tiles.known_customers.groupBy("customer_id").agg(*dates), "customer_id", "left")
+
+
+def _seen_in(source: str) -> str:
+    return f"_seen_in_{source}"
 
 
 def _history_days(contract: Contract) -> Column:
@@ -73,7 +82,7 @@ def _history_days(contract: Contract) -> Column:
 
 
 def _with_absence(source: str, features: Sequence[Feature]) -> dict[str, Column]:
-    seen = F.col(f"_seen_in_{source}") <= F.col("business_date")
+    seen = F.col(_seen_in(source)) <= F.col("business_date")
     columns: dict[str, Column] = {}
     for feature in features:
         if feature.aggregate in _COUNTED:

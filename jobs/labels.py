@@ -7,8 +7,10 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake import calendar
+from churnlake.calendar import Seen
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, active_days, required, with_corrected
+from jobs.activity import with_active_days
+from jobs.content import KEYS, Tiles, required
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.population import population_at
@@ -35,40 +37,33 @@ def labels_at(
     eligible = people.filter("eligible").select(*KEYS)
     match contract.churn.definition:
         case "inactivity":
-            told = _silent(required(tiles.daily_activity), contract, matured_on, eligible)
+            active = with_later_activity(eligible, tiles, contract, matured_on)
+            told = active.select(*KEYS, F.col("first").isNull().alias("is_churned"))
         case "cancellation":
-            told = _cancelled(required(tiles.subscriptions), contract, matured_on)
+            lives = _cancelled(required(tiles.subscriptions), contract, matured_on)
+            told = eligible.join(lives, [*KEYS])
         case "expiry":
             due = renewed_at(required(tiles.renewals), contract, matured_on)
-            told = due.select(*KEYS, F.col("renewed_on").isNull().alias("is_churned"))
+            told = eligible.join(due.select(*KEYS, F.col("renewed_on").isNull().alias("is_churned")), [*KEYS])
         case "label":
-            told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
-    labelled = eligible.join(told, [*KEYS]).filter(F.col("is_churned").isNotNull())
-    return labelled.select(*KEYS, F.col("is_churned").cast("int").alias("is_churned"))
+            told = eligible.join(outcomes_at(required(tiles.outcomes_told), contract, cutoffs), [*KEYS])
+    labels = told.select(*KEYS, F.col("is_churned").cast("int").alias("is_churned"))
+    return labels.filter(F.col("is_churned").isNotNull())
 
 
-def _silent(
-    daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date], eligible: DataFrame
+def with_later_activity(
+    rows: DataFrame, tiles: Tiles, contract: Contract, matured_on: Mapping[date, date]
 ) -> DataFrame:
-    days = label_activity(daily_activity, contract, matured_on)
-    return eligible.join(days, [*KEYS], "left").select(*KEYS, F.col("first").isNull().alias("is_churned"))
+    """`rows` of business_date and customer_id with the first and the last active day of the label window.
 
-
-def label_activity(daily_activity: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:
-    """First and last active day inside the label window of each cutoff, as known when it matured.
-
-    Columns: business_date, customer_id, first, last.
+    Both are told as known when the date matured.
     """
     churn = contract.churn
-    spark = daily_activity.sparkSession
-    cutoffs = F.broadcast(spark.createDataFrame(list(matured_on.items()), "business_date DATE, matured_on DATE"))
-    first, last = churn.gap_days + 1, churn.gap_days + churn.horizon_days
-    ends = (min(matured_on), max(matured_on))
-    oldest, newest = (calendar.label_window(day, churn.gap_days, churn.horizon_days) for day in ends)
-    reach = (oldest.first, newest.last)
-    rows = with_corrected(daily_activity.filter(F.col("event_date").between(*reach)), ["activity"])
-    inside = F.datediff("event_date", "business_date").between(first, last)
-    return active_days(rows.join(cutoffs, inside & (F.col("known_date") <= F.col("matured_on"))))
+    seen = {
+        day: Seen(calendar.label_window(day, churn.gap_days, churn.horizon_days), known)
+        for day, known in matured_on.items()
+    }
+    return with_active_days(rows, tiles, contract, seen)
 
 
 def _cancelled(subscriptions: DataFrame, contract: Contract, matured_on: Mapping[date, date]) -> DataFrame:

@@ -14,6 +14,7 @@ from deltalake.exceptions import TableNotFoundError
 from pyarrow.parquet import read_metadata
 from pyspark.sql import DataFrame, SparkSession
 
+from churnlake.calendar import DayRange
 from churnlake.errors import ConflictError, UsageError
 from churnlake.ledger.lane import Lane
 from churnlake.tables import LAKE, Table
@@ -150,18 +151,25 @@ class StoredTable:
     path: Path
     version: int
 
-    def files(self, source: str, first: date, last: date) -> DayFiles:
-        """The files that may hold what a source told of the days from `first` to `last`, by the bounds of each."""
+    def files(self, source: str, days: DayRange, known_by: date) -> DayFiles:
+        """The files that may hold what a source told of these days by a date, by the bounds of each."""
         held = pa.table(DeltaTable(str(self.path), version=self.version).get_add_actions(flatten=True)).to_pylist()
         inside = [
             file
             for file in held
-            if may_hold(_bounds(file, "source"), source, source) and may_hold(_bounds(file, "event_date"), first, last)
+            if may_hold(_bounds(file, "source"), source, source)
+            and may_hold(_bounds(file, "event_date"), days.first, days.last)
         ]
         rows = {str(self.path / unquote(file["path"])): file["num_records"] for file in inside}
         held_rows = sum(read_metadata(path).num_rows if told is None else told for path, told in rows.items())
         only_source = all(_bounds(file, "source") == (source, source) for file in inside)
-        return DayFiles(source, first, last, tuple(sorted(rows)), held_rows, only_source)
+        return DayFiles(source, days, known_by, tuple(sorted(rows)), held_rows, only_source)
+
+
+def write_aside(frame: DataFrame, path: Path) -> StoredTable:
+    """Writes a table that is nobody's lake, such as one that goes away with its folder."""
+    frame.write.format("delta").save(str(path))
+    return StoredTable(path, 0)
 
 
 def _bounds(file: Mapping[str, Any], column: str) -> tuple[Any, Any] | None:

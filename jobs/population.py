@@ -1,13 +1,16 @@
 """The population of cutoffs: every known customer, eligible or excluded with a reason."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 
 from pyspark.sql import Column, DataFrame
 from pyspark.sql import functions as F
 
+from churnlake import calendar
+from churnlake.calendar import Seen
 from churnlake.contract.schema import Contract
-from jobs.content import KEYS, Tiles, active_days, cutoff_frame, reached, required, usable, with_corrected
+from jobs.activity import with_active_days
+from jobs.content import KEYS, Tiles, cutoff_frame, required
 from jobs.lives import lives_at
 from jobs.outcomes import outcomes_at
 from jobs.renewals import paid_lives_at
@@ -18,26 +21,29 @@ def population_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> 
     known = tiles.known_customers.groupBy("customer_id").agg(F.min("first_known_date").alias("first_known_date"))
     dates = cutoff_frame(tiles.known_customers.sparkSession, cutoffs)
     at = known.crossJoin(F.broadcast(dates)).filter(F.col("first_known_date") <= F.col("business_date"))
+    people = at.select(*KEYS)
     match contract.churn.definition:
         case "inactivity":
-            told, reason = activity_at(tiles, contract, cutoffs), _why_inactive(contract)
+            found, reason = with_recent_activity(people, tiles, contract, cutoffs), _why_inactive(contract)
         case "cancellation":
             lives = lives_at(required(tiles.subscriptions), contract, {cutoff: cutoff for cutoff in cutoffs})
-            told, reason = lives, _why_unsubscribed(contract)
+            found, reason = people.join(lives, [*KEYS], "left"), _why_unsubscribed(contract)
         case "expiry":
             lives = paid_lives_at(required(tiles.renewals), contract, {cutoff: cutoff for cutoff in cutoffs})
-            told, reason = lives, _why_not_expiring(contract)
+            found, reason = people.join(lives, [*KEYS], "left"), _why_not_expiring(contract)
         case "label":
             told = outcomes_at(required(tiles.outcomes_told), contract, cutoffs)
+            found = people.join(told, [*KEYS], "left")
             reason = F.lit(None).cast("string") if contract.has_undated_outcomes else _why_unlabelled()
-    found = at.select(*KEYS).join(told, [*KEYS], "left").withColumn("reason", reason)
-    return found.select(*KEYS, F.col("reason").isNull().alias("eligible"), "reason")
+    return found.select(*KEYS, reason.isNull().alias("eligible"), reason.alias("reason"))
 
 
-def activity_at(tiles: Tiles, contract: Contract, cutoffs: Sequence[date]) -> DataFrame:
-    """First and last active day that each cutoff reads: business_date, customer_id, first, last."""
-    rows = reached(required(tiles.daily_activity), contract, cutoffs)
-    return active_days(usable(with_corrected(rows, ["activity"]), contract, cutoffs))
+def with_recent_activity(rows: DataFrame, tiles: Tiles, contract: Contract, cutoffs: Iterable[date]) -> DataFrame:
+    """`rows` of business_date and customer_id with the first and the last active day of the span that ends there."""
+    span = contract.features.span_days
+    return with_active_days(
+        rows, tiles, contract, {day: Seen(calendar.observation_window(day, span), day) for day in cutoffs}
+    )
 
 
 def _why_inactive(contract: Contract) -> Column:

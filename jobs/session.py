@@ -28,7 +28,7 @@ FOREIGN_VARIABLES = (
 )
 MEMORY_NEEDED = 3 * 2**30
 PARTITIONS_PER_CORE = {True: 2, False: 32}
-# Of a file whose rows are in the order of ids, a reader of few customers opens few parts of so many rows each.
+# Of a file whose rows are in the order of their hashes, a reader of few customers opens few parts of so many rows each.
 ROWS_OF_A_PART = 2**14
 # Python workers keep what memory they gave back, up to so many bytes: to be given each array anew by the system, and
 # cleared, costs them more than what they compute in it.

@@ -1,6 +1,7 @@
 """The features stage: population and feature snapshot of one business date."""
 
 from datetime import date
+from typing import Any
 
 from pyspark.sql import functions as F
 
@@ -37,7 +38,8 @@ def tile_versions(lake: ReadOnlyLake) -> dict[str, int]:
 def read_tiles(lake: ReadOnlyLake, versions: dict[str, int]) -> Tiles:
     """The tables at pinned versions; those that no source of the contract fills are left out."""
     stored = {name: lake.stored(name, versions[name]) for name in DAILY_TILES if name in versions}
-    return Tiles(**{name: lake.read(name, version) for name, version in versions.items()}, stored=stored)
+    tables: dict[str, Any] = {name: lake.read(name, version) for name, version in versions.items()}
+    return Tiles(**tables, stored=stored)
 
 
 def snapshot(app: Application, run: Run, stage: OpenStage) -> None:

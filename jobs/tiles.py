@@ -10,7 +10,14 @@ from churnlake.features import tile_columns
 
 DAILY_TILES = ("daily_activity", "daily_values")
 TILE_TABLES = (*DAILY_TILES, "known_customers")
+# A customer's hash is below this: fine enough for a sample, and for a task's share of the customers.
+HASHES = 10_000
 TILE_KEYS = ("source", "customer_id", "event_date", "known_date", "delivery_id")
+
+
+def customer_hash(customer: str | Column = "customer_id") -> Column:
+    """The hash of an id, from 0: what tiles are ordered by, and what samples of customers are drawn by."""
+    return F.pmod(F.xxhash64(customer), F.lit(HASHES)).cast("int")
 
 
 def daily_activity(events: DataFrame, rules: FeatureRules) -> DataFrame:
@@ -70,6 +77,10 @@ def _signed_columns(rules: FeatureRules) -> dict[str, Column]:
 
 
 def _partitioned(tiles: DataFrame) -> DataFrame:
-    return tiles.withColumn("known_month", F.date_format("known_date", "yyyy-MM")).withColumn(
-        "off_day", F.col("event_date") != F.col("known_date")
+    return tiles.withColumns(
+        {
+            "customer_hash": customer_hash(),
+            "known_month": F.date_format("known_date", "yyyy-MM"),
+            "off_day": F.col("event_date") != F.col("known_date"),
+        }
     )

@@ -7,9 +7,6 @@ from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pyspark.sql import Column
-from pyspark.sql import functions as F
-
 from churnlake import calendar
 from churnlake.calendar import DayRange, Schedule
 from churnlake.contract import Contract, load_contract
@@ -20,7 +17,7 @@ from churnlake.ledger import Delivery, Lane, Ledger, Run, taken_files
 from churnlake.settings import Settings
 from jobs.application import Application, OpenStage, clock, end_group_with_parent, exit_code_of
 from jobs.canary import ask_canary
-from jobs.content import KEYS
+from jobs.content import KEYS, in_sample
 from jobs.features import features_at
 from jobs.horizons import refuse_too_few
 from jobs.labels import labels_at
@@ -35,8 +32,6 @@ if TYPE_CHECKING:
     from churnlake.model.gate import Gate
 
 STAGES = ("rows", "fit", "gate", "register")
-# Customers are sampled in ten-thousandths when the rows would pass the budget.
-_SHARES = 10_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -160,17 +155,18 @@ def _read_rows(
     population = population_at(tiles, contract, cutoffs).persist()
     everybody, found = population, population.filter("eligible").count()
     share = min(1.0, contract.training.row_budget / max(found, 1))
-    learnt_from = population.filter(_in_sample(share)) if share < 1 else population
+    learnt_from = in_sample(population, share) if share < 1 else population
     if share < 1 and not contract.features.peer_group:  # a place among peers is one among all of them
-        tiles, population = tiles.of(_in_sample(share)), learnt_from
+        tiles, population = tiles.sample(share), learnt_from
     labels = labels_at(tiles, contract, matured, learnt_from).persist()
     stage.say(f"looking at the labels of {found:,} customer-months")
     ask_canary(app, run, stage, tiles, everybody, labels)
     refuse_too_few(contract, tiles, labels, schedule)
     stage.say(f"building features of {found:,} customer-months")
-    features = features_at(tiles, contract, build_catalogue(contract), cutoffs, population)
+    labelled = population.join(labels, [*KEYS], "left")
+    features = features_at(tiles, contract, build_catalogue(contract), cutoffs, labelled)
     names = [feature.name for feature in _modelled(contract)]
-    rows: pd.DataFrame = labels.join(features.select(*KEYS, *names), [*KEYS]).toPandas()
+    rows: pd.DataFrame = features.filter("is_churned IS NOT NULL").select(*KEYS, "is_churned", *names).toPandas()
     stage.counts.update(
         rows=len(rows),
         cutoffs=len(cutoffs),
@@ -184,11 +180,6 @@ def _read_rows(
 
 def _modelled(contract: Contract) -> list[Feature]:
     return [feature for feature in build_catalogue(contract) if feature.is_modelled]
-
-
-def _in_sample(share: float) -> Column:
-    """True for the same customers at every cutoff and in every table: chosen by a stable hash of their id."""
-    return F.pmod(F.xxhash64("customer_id"), F.lit(_SHARES)) < int(share * _SHARES)
 
 
 def _register(app: Application, run: Run, stage: OpenStage, fitted: "FittedModel", gate: "Gate") -> None:

@@ -1,6 +1,7 @@
 """A trial of a contract on its files, before anything is taken in: what a first run would set aside and learn from.
 
-Reads by the functions of a night, and writes nothing. Where there are many rows, only the first and the newest files.
+Reads by the functions of a night, and leaves nothing behind. Where there are many rows, only the first and the newest
+files.
 """
 
 import argparse
@@ -32,6 +33,7 @@ from jobs.extent import SMALL_ROWS, guessed_rows
 from jobs.facts import TABLE_OF_ROLE, facts_of, named_customers
 from jobs.horizons import outcomes_by_horizon
 from jobs.ingest import accounts, lookups_first, read_suites
+from jobs.lake import write_aside
 from jobs.landing import read_landing
 from jobs.lookups import typed_lookups
 from jobs.quality import judge
@@ -98,7 +100,7 @@ def run(path: Path, through: date, settings: Settings) -> int:
     choice = choose_files(contract)
     with tempfile.TemporaryDirectory(prefix="churnlake-") as scratch:
         spark = build_session(f"churnlake check {contract.name}", settings, Path(scratch))
-        print(json.dumps(asdict(try_files(spark, contract, choice, through)), default=str))
+        print(json.dumps(asdict(try_files(spark, contract, choice, through, Path(scratch))), default=str))
         spark.stop()
     return 0
 
@@ -116,8 +118,11 @@ def choose_files(contract: Contract) -> Choice:
     return Choice(some, is_whole=False)
 
 
-def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: date) -> Findings:
-    """Types, maps and judges the rows of the chosen files, and counts outcomes where these are all there are."""
+def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: date, scratch: Path) -> Findings:
+    """Types, maps and judges the rows of the chosen files, and counts outcomes where these are all there are.
+
+    Tables that are needed for that are put into the folder `scratch`.
+    """
     told = Findings()
     landed: dict[str, DataFrame] = {}
     taken: dict[str, Taken] = {}
@@ -135,7 +140,10 @@ def try_files(spark: SparkSession, contract: Contract, choice: Choice, through: 
             frame = taken[name].classified
             told.sources.append(_counted(frame, contract, name, deliveries, told))
             told.data += _failed_checks(frame, name, own, canonical) if choice.is_whole else []
-    _count_outcomes(contract, choice, taken, through, told)
+    told.not_counted = _why_not_counted(contract, choice, taken, told)
+    if told.not_counted is None:
+        found = outcomes_by_horizon(tiles_of(contract, taken, scratch), contract, within_histories(contract, through))
+        told.outcomes = [asdict(one) for one in found]
     return told
 
 
@@ -286,23 +294,15 @@ def _there_is(mapped: DataFrame, rule: Expression, text: str) -> Iterator[str]:
         yield f"{column}: {told or 'nothing'}{next((one for one in close if one), '')}"
 
 
-def _count_outcomes(
-    contract: Contract, choice: Choice, taken: Mapping[str, Taken], through: date, told: Findings
-) -> None:
-    wanted = [name for name, source in contract.sources.items() if source.role != "lookup"]
+def _why_not_counted(contract: Contract, choice: Choice, taken: Mapping[str, Taken], told: Findings) -> str | None:
+    wanted = {name for name, source in contract.sources.items() if source.role != "lookup"}
     if not choice.is_whole:
-        told.not_counted = f"more than {SMALL_ROWS:,} rows; training counts them"
-    elif set(wanted) - set(taken) or told.contract or told.data:
-        told.not_counted = "there are problems above"
-    else:
-        held = tiles_of(contract, taken)
-        told.outcomes = [
-            asdict(one) for one in outcomes_by_horizon(held, contract, within_histories(contract, through))
-        ]
+        return f"more than {SMALL_ROWS:,} rows; training counts them"
+    return "there are problems above" if wanted - set(taken) or told.contract or told.data else None
 
 
-def tiles_of(contract: Contract, taken: Mapping[str, Taken]) -> Tiles:
-    """The tiles that the rows would become, every fact known from its file's day."""
+def tiles_of(contract: Contract, taken: Mapping[str, Taken], scratch: Path) -> Tiles:
+    """The tiles that the rows would become, every fact known from its file's day; those of days lie in the folder."""
     facts: dict[str, list[DataFrame]] = {}
     for name, one in taken.items():
         facts.setdefault(TABLE_OF_ROLE[contract.sources[name].role], []).append(one.facts(contract, name))
@@ -311,7 +311,8 @@ def tiles_of(contract: Contract, taken: Mapping[str, Taken]) -> Tiles:
     known = [tiles.newly_known(frame, None) for frame in named]
     events = whole.pop("events", None)
     if events is not None:
-        whole["daily_activity"] = tiles.daily_activity(events, contract.features).persist()
+        table = write_aside(tiles.daily_activity(events, contract.features), scratch / "daily_activity")
+        whole["stored"] = {"daily_activity": table}
     return Tiles(reduce(DataFrame.unionByName, known).persist(), **whole)
 
 

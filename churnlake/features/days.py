@@ -1,4 +1,4 @@
-"""Features of events, from rows of tiles: arrays of many customers at once, for one cutoff after the other.
+"""Features and activity, from rows of tiles: arrays of many customers at once, for one cutoff after the other.
 
 A row stands for a place, which is a customer or a value of a customer, and for a day, counted from 1970. All is told of
 nets: what the rows of a place's day come to, as far as they were known by the cutoff.
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from churnlake.features.feature import Aggregate, Feature
 
-Integers = NDArray[np.int64]
+Integers = NDArray[np.signedinteger]
 Numbers = NDArray[np.float64]
 Told = Iterator[tuple[str, Numbers | NDArray[np.object_]]]
 _OF_DAYS = {
@@ -85,10 +85,9 @@ class Rows:
     def in_order(
         cls, place: Integers, event_day: Integers, known_day: Integers, sums: Mapping[str, Integers]
     ) -> "Rows":
-        """Sorts rows once for all cutoffs, and leaves out those whose place is below zero."""
-        held = np.flatnonzero(place >= 0)
-        age = (event_day.max() if len(event_day) else 0) - event_day[held]
-        order = held[np.argsort(place[held] * (age.max(initial=0) + 1) + age)]
+        """Sorts rows once for all cutoffs."""
+        age = event_day.max(initial=0) - event_day
+        order = np.argsort(place * (age.max(initial=0) + 1) + age)
         return cls(place[order], event_day[order], known_day[order], {name: each[order] for name, each in sums.items()})
 
 
@@ -101,19 +100,23 @@ class Days:
     span: int
 
     @classmethod
-    def at(cls, cutoff: int, rows: Rows, span: int) -> "Days":
-        """The `span` days up to the cutoff, of rows that were known by it."""
-        age = cutoff - rows.event_day
-        seen = (rows.known_day <= cutoff) & (age >= 0) & (age < span)
-        # A night sees every row that was read for it: nothing to copy.
-        taken = slice(None) if seen.all() else seen
-        key = (rows.place * span + age)[taken]
-        starts = np.flatnonzero(np.diff(key, prepend=-1))
-        return cls(key[starts], {name: np.add.reduceat(each[taken], starts) for name, each in rows.sums.items()}, span)
+    def at(cls, last: int, rows: Rows, span: int, known_by: int) -> "Days":
+        """The `span` days up to the last, of rows that were known by a day."""
+        age = last - rows.event_day
+        seen = np.flatnonzero((rows.known_day <= known_by) & (age >= 0) & (age < span))
+        key = rows.place[seen] * span + age[seen]
+        is_first = np.diff(key, prepend=-1) > 0
+        first, more = np.flatnonzero(is_first), np.flatnonzero(~is_first)
+        nets = {name: each[seen[first]] for name, each in rows.sums.items()}
+        # Few rows are the second of their day or more: adding those alone costs a third of summing runs of rows.
+        of_more = np.searchsorted(first, more) - 1
+        for name, each in rows.sums.items():
+            np.add.at(nets[name], of_more, each[seen[more]])
+        return cls(key[first], nets, span)
 
     def with_positive(self, name: str) -> "Days":
         """The days on which a net is positive, with that net alone."""
-        stands = self.sums[name] > 0
+        stands = np.flatnonzero(self.sums[name] > 0)
         return Days(self.key[stands], {name: self.sums[name][stands]}, self.span)
 
     def before(self, window: int, places: int) -> Integers:
@@ -126,7 +129,7 @@ def features_of_days(asked: Asked, rows: Rows, cutoff: int, customers: int) -> T
 
     `rows` hold the sums that are asked for; their places are customers, from 0.
     """
-    days = Days.at(cutoff, rows, asked.span_days)
+    days = Days.at(cutoff, rows, asked.span_days, cutoff)
     yield from _window_sums(asked, days, customers)
     yield from _of_activity(asked, days.with_positive("activity"), customers)
     for one in asked.of_days:
@@ -134,6 +137,16 @@ def features_of_days(asked: Asked, rows: Rows, cutoff: int, customers: int) -> T
             yield one.name, _last_value(days, asked.operands(one), asked.named[one.operand], customers)
         elif one.aggregate is Aggregate.SINCE_LAST and one.operand != "activity":
             yield one.name, _newest(days.with_positive(one.operand), customers)[0]
+
+
+def active_days(rows: Rows, last: int, span: int, known_by: int, customers: int) -> tuple[Numbers, Numbers]:
+    """First and last day with net activity among the `span` days up to the last; NaN for customers without any.
+
+    `rows` hold the sum `activity`; their places are customers, from 0.
+    """
+    active = Days.at(last, rows, span, known_by).with_positive("activity")
+    starts, ends = active.before(0, customers), active.before(span, customers)
+    return last - _age(active, ends - 1, ends > starts), last - _age(active, starts, ends > starts)
 
 
 @dataclass(frozen=True)
@@ -150,7 +163,7 @@ def features_of_values(asked: Asked, values: Values, cutoff: int, customers: int
 
     A value bought and returned on one day never counts.
     """
-    live = Days.at(cutoff, values.rows, asked.longest_of_values).with_positive("events")
+    live = Days.at(cutoff, values.rows, asked.longest_of_values, cutoff).with_positive("events")
     place, age = np.divmod(live.key, live.span)
     is_newest = np.diff(place, prepend=-1) > 0
     customer, age = place[is_newest] // values.number, age[is_newest]

@@ -51,6 +51,11 @@ BUSINESS_DATE = column(
 RUN_ID = column("run_id", "text", "The run that made the row")
 SOURCE = column("source", "text", "The contract's source the row comes from")
 DELIVERY_ID = column("delivery_id", "text", "The delivered file the row comes from")
+CUSTOMER_HASH = column(
+    "customer_hash",
+    "int",
+    "Hash of the id, 0 to 9999: files lie in its order, and a sample of customers is a range of it",
+)
 KNOWN_DATE = column("known_date", "date", "First business date whose night could know the row")
 KNOWN_MONTH = column("known_month", "text", "Month of known_date, YYYY-MM")
 SLOT = column("slot", "date", "Business date of the file the row came in")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from churnlake.features import Aggregate, Family, Feature
-from churnlake.features.days import Asked, Rows, Values, features_of_days, features_of_values
+from churnlake.features.days import Asked, Rows, Values, active_days, features_of_days, features_of_values
 
 SPAN, CUSTOMERS, VALUES = 20, 3, 4
 CUTOFF = 5  # 6 January 1970: most rows are of days before the first one that is counted
@@ -129,6 +129,24 @@ def test_the_first_day_of_a_window_and_of_the_span_count_and_the_day_before_does
     assert (first["days_5"], first["days_span"], first["since_first"]) == (2, 4, SPAN - 1)
     assert (second["sum_span"], second["since_last"], second["last_kind"]) == (0, None, None)
     assert (third["sum_5"], third["since_last"], third["last_kind"], third["since_a"]) == (1, 3, "b", None)
+
+
+@given(st.lists(ROW, max_size=40), st.integers(1, SPAN), st.integers(-3, 3))
+def test_the_first_and_the_last_active_day_are_those_of_a_plain_reading(
+    rows: list[Row], days: int, known_later: int
+) -> None:
+    """Of however many days, as known on the last of them, before or after it; NaN for who was not active."""
+    customer, age, known, activity, *_ = np.array(rows, np.int64).reshape(-1, len(Row._fields)).T
+    in_order = Rows.in_order(customer, CUTOFF - age, CUTOFF - known, {"activity": activity})
+    found = active_days(in_order, CUTOFF, days, CUTOFF + known_later, CUSTOMERS)
+    nets: dict[tuple[int, int], int] = defaultdict(int)
+    for row in rows:
+        if 0 <= row.age < days and row.known >= -known_later:
+            nets[row.customer, CUTOFF - row.age] += row.activity
+    for one in range(CUSTOMERS):
+        active = [day for (who, day), net in nets.items() if who == one and net > 0]
+        told = [_plain(float(each[one])) for each in found]
+        assert told == ([min(active), max(active)] if active else [None, None])
 
 
 class Sold(NamedTuple):

@@ -12,6 +12,7 @@ from churnlake.contract import Contract, load_contract
 from churnlake.ledger import Lane
 from jobs.content import Tiles
 from jobs.lake import StoredTable
+from jobs.tiles import customer_hash
 
 # A made shop, small enough that its numbers can be followed by hand: windows of 7 and 30 days, so a span of 60.
 SHOP = """
@@ -246,11 +247,12 @@ def make_members() -> Callable[..., Contract]:
 def in_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiles]:
     """Tiles of events as the lake holds them: known customers, the daily tiles, and where those lie in files."""
 
-    def tiles(known: DataFrame, daily_activity: DataFrame, daily_values: DataFrame) -> Tiles:
+    def tiles(known: DataFrame, daily_activity: DataFrame, daily_values: DataFrame | None = None) -> Tiles:
         lake, stored = tmp_path_factory.mktemp("lake"), {}
         for name, frame in (("daily_activity", daily_activity), ("daily_values", daily_values)):
-            write_deltalake(lake / name, frame.toArrow())
-            stored[name] = StoredTable(lake / name, 0)
+            if frame is not None:
+                write_deltalake(lake / name, frame.withColumn("customer_hash", customer_hash()).toArrow())
+                stored[name] = StoredTable(lake / name, 0)
         return Tiles(known, daily_activity, daily_values, stored=stored)
 
     return tiles

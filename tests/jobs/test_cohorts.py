@@ -15,6 +15,7 @@ from jobs.content import Tiles
 CUTOFF = date(2026, 3, 1)
 KNOWN = date(2026, 3, 14)
 TILES = "source STRING, customer_id STRING, event_date DATE, known_date DATE, activity BIGINT"
+InFiles = Callable[..., Tiles]
 CUSTOMERS = "source STRING, customer_id STRING, first_known_date DATE"
 STATES = (
     "source STRING, customer_id STRING, started_on DATE, ended_on DATE, completes_on DATE, renews_on DATE, "
@@ -43,11 +44,11 @@ def scored(spark: SparkSession, *customers: str, cutoff: date = CUTOFF) -> DataF
     return spark.createDataFrame(rows, "business_date DATE, customer_id STRING, scored_by STRING")
 
 
-def tiles(spark: SparkSession, days: Sequence[tuple[str, int, int, int]]) -> Tiles:
+def tiles(in_files: InFiles, spark: SparkSession, days: Sequence[tuple[str, int, int, int]]) -> Tiles:
     """Net activity: customer, days after the cutoff, days until it was known, and how much."""
     rows = [("orders", who, day(after), day(after + late), activity) for who, after, late, activity in days]
     known = [("orders", who, day(-90)) for who in sorted({who for who, *_ in days})]
-    return Tiles(spark.createDataFrame(known, CUSTOMERS), spark.createDataFrame(rows, TILES))
+    return in_files(spark.createDataFrame(known, CUSTOMERS), spark.createDataFrame(rows, TILES))
 
 
 def told(rows: DataFrame) -> dict[tuple[date, str], tuple[bool, date | None]]:
@@ -56,7 +57,7 @@ def told(rows: DataFrame) -> dict[tuple[date, str], tuple[bool, date | None]]:
 
 
 def test_silence_is_told_from_the_day_after_the_last_activity(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:
     """With a gap of 3 and a horizon of 7: active in the gap is the last of it, on days 4 and 10 it is staying."""
     contract = make_contract(tmp_path, ("gap_days = 0", "gap_days = 3"))
@@ -71,7 +72,7 @@ def test_silence_is_told_from_the_day_after_the_last_activity(
     ]
     days += [("none left", -4, 8, -1)]
     people = scored(spark, *cases, "known too late", "none left")
-    rows = label_rows(tiles(spark, days), contract, due({CUTOFF: day(13)}), people, "run-7")
+    rows = label_rows(tiles(in_files, spark, days), contract, due({CUTOFF: day(13)}), people, "run-7")
     assert told(rows) == {
         (CUTOFF, "before"): (True, day(-4)),
         (CUTOFF, "on the day"): (True, day(1)),
@@ -86,13 +87,13 @@ def test_silence_is_told_from_the_day_after_the_last_activity(
 
 
 def test_only_who_had_a_score_is_told_and_each_date_by_its_own_knowledge(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:
     """Two dates in one go: a fact known between their days of maturity counts for the later one alone."""
     contract = make_contract(tmp_path)
     days = [("a", 0, 0, 1), ("a", 6, 4, 1), ("unscored", 0, 0, 1)]
     people = scored(spark, "a").union(scored(spark, "a", cutoff=day(1)))
-    rows = label_rows(tiles(spark, days), contract, due({CUTOFF: day(8), day(1): day(10)}), people, "run-7")
+    rows = label_rows(tiles(in_files, spark, days), contract, due({CUTOFF: day(8), day(1): day(10)}), people, "run-7")
     assert told(rows) == {(CUTOFF, "a"): (True, day(1)), (day(1), "a"): (False, None)}
     (row,) = rows.filter(f"business_date = '{CUTOFF}'").collect()
     assert (row.cohort_month, row.matured_on, row.scored_by, row.run_id) == (

@@ -8,11 +8,15 @@ import pyarrow as pa
 import pytest
 from deltalake import write_deltalake
 
+from churnlake.calendar import DayRange
+from jobs.day_files import Customers
 from jobs.lake import StoredTable
 
 FIRST, LAST = date(2028, 2, 28), date(2028, 3, 1)  # over a leap day
+DAYS = DayRange(FIRST, LAST)
 SCHEMA = pa.schema({
-    "source": pa.string(), "customer_id": pa.string(), "event_date": pa.date32(), "known_date": pa.date32(),
+    "source": pa.string(), "customer_id": pa.string(), "customer_hash": pa.int32(),
+    "event_date": pa.date32(), "known_date": pa.date32(),
     "amount": pa.int64(), "value": pa.string(), "known_month": pa.string(),
 })  # fmt: skip
 Told = tuple[str, str, date, date, int, str]
@@ -26,9 +30,14 @@ def table(tmp_path: Path) -> Path:
 
 def write(table: Path, rows: Sequence[Told], **properties: str) -> None:
     """Adds rows to a table, in files of their own."""
-    held = [(*row, f"{row[3]:%Y-%m}") for row in rows]
+    held = [(*row[:2], hash_of(row[1]), *row[2:], f"{row[3]:%Y-%m}") for row in rows]
     frame = pa.table([list(column) for column in zip(*held, strict=True)], schema=SCHEMA)
     write_deltalake(table, frame, partition_by=["known_month"], mode="append", configuration=properties or None)
+
+
+def hash_of(customer: str) -> int:
+    """A hash that can be told by looking: a is 1."""
+    return ord(customer[0]) - ord("a") + 1
 
 
 def told(source: str, customer: str, day: date, known: date | None = None, value: str = "pen") -> Told:
@@ -38,8 +47,9 @@ def told(source: str, customer: str, day: date, known: date | None = None, value
 
 def read(table: Path, customers: Sequence[str], version: int = 0) -> list[tuple[int, date, date, int, str]]:
     """What orders told of these customers, as (place, day, known on, amount, value)."""
-    files = StoredTable(table, version).files("orders", FIRST, LAST)
-    rows = files.read(pa.array(customers, pa.string()), ["amount"], ["value"])
+    files = StoredTable(table, version).files("orders", DAYS, LAST)
+    hashes = [hash_of(one) for one in customers]
+    rows = files.read(Customers(pa.array(customers), (min(hashes), max(hashes))), ["amount"], ["value"])
     days = ([date(1970, 1, 1) + timedelta(days=int(day)) for day in each] for each in (rows.event_day, rows.known_day))
     values, code = rows.texts["value"]
     told = zip(rows.place.tolist(), *days, rows.sums["amount"].tolist(), [values[each] for each in code], strict=True)
@@ -76,25 +86,25 @@ def test_files_that_hold_none_of_the_days_are_not_opened(table: Path) -> None:
     write(table, [told("orders", "ann", FIRST), told("orders", "bob", LAST)])
     write(table, [told("orders", "ann", FIRST - timedelta(days=1))])
     write(table, [told("visits", "ann", FIRST)])
-    files = StoredTable(table, 2).files("orders", FIRST, LAST)
+    files = StoredTable(table, 2).files("orders", DAYS, LAST)
     assert (len(files.paths), files.rows, files.only_source) == (2, 2, True)  # a file for each month known
     write(table, [told("visits", "ann", FIRST), told("orders", "bob", FIRST)])
-    files = StoredTable(table, 3).files("orders", FIRST, LAST)
+    files = StoredTable(table, 3).files("orders", DAYS, LAST)
     assert (len(files.paths), files.rows, files.only_source) == (3, 4, False)
-    assert StoredTable(table, 1).files("orders", FIRST, LAST).rows == 2
+    assert StoredTable(table, 1).files("orders", DAYS, LAST).rows == 2
 
 
 def test_a_file_without_bounds_may_hold_anything(table: Path) -> None:
     """Where Delta was told to keep none, every file is read and the rows are the same."""
     write(table, [told("orders", "ann", FIRST)], **{"delta.dataSkippingNumIndexedCols": "0"})
-    files = StoredTable(table, 0).files("orders", FIRST, LAST)
+    files = StoredTable(table, 0).files("orders", DAYS, LAST)
     assert (len(files.paths), files.rows, files.only_source) == (1, 1, False)
-    assert StoredTable(table, 0).files("orders", LAST, LAST).paths == files.paths
+    assert StoredTable(table, 0).files("orders", DayRange(LAST, LAST), LAST).paths == files.paths
     assert read(table, ["ann"]) == [(0, FIRST, FIRST, 7, "pen")]
 
 
 def test_a_table_without_rows_tells_nothing(table: Path) -> None:
     """A contract that counts no values has an empty table of them."""
     write_deltalake(table, SCHEMA.empty_table())
-    assert StoredTable(table, 0).files("orders", FIRST, LAST).paths == ()
+    assert StoredTable(table, 0).files("orders", DAYS, LAST).paths == ()
     assert read(table, ["ann"]) == []

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
+from deltalake import DeltaTable
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -24,9 +25,10 @@ from jobs import night
 from jobs.attributes import attributes_at
 from jobs.content import Tiles, required
 from jobs.labels import labels_at
+from jobs.lake import StoredTable
 from jobs.population import population_at
 from jobs.snapshot import STATE_TABLES
-from jobs.tiles import TILE_TABLES
+from jobs.tiles import DAILY_TILES, TILE_TABLES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -128,7 +130,12 @@ def tell(spark: SparkSession, tmp_path: Path) -> Tell:
         tables = {table: lake / table for table in (*TILE_TABLES, *STATE_TABLES)}
         held = {table: read_delta(spark, place) for table, place in tables.items() if place.exists()}
         deliveries = Ledger.open(settings.ledger_url).deliveries(contract.name)
-        return Told(contract, Tiles(**held), {one.source: one.counts for one in deliveries})
+        stored = {
+            table: StoredTable(lake / table, DeltaTable(lake / table).version())
+            for table in DAILY_TILES
+            if table in held
+        }
+        return Told(contract, Tiles(**held, stored=stored), {one.source: one.counts for one in deliveries})
 
     return tell
 

@@ -12,7 +12,7 @@ from pyspark.sql import SparkSession
 
 from churnlake.contract import Contract
 from churnlake.features import build_catalogue
-from jobs import events, tiles
+from jobs import ranges, tiles
 from jobs.content import Tiles
 from jobs.features import features_at
 
@@ -230,8 +230,8 @@ def test_features_are_the_same_in_however_many_tasks_they_are_told(
     spark: SparkSession, shop: Contract, held: Tiles, together: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Each task takes a range of ids, in several goes where there are many; a customer's cutoffs may fall apart."""
-    monkeypatch.setattr(events, "ROWS_AT_ONCE", 300)
-    monkeypatch.setattr(events, "TOLD_AT_ONCE", 1)
+    monkeypatch.setattr(ranges, "ROWS_AT_ONCE", 300)
+    monkeypatch.setattr(ranges, "TOLD_AT_ONCE", 1)
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 7)
     try:
         built = features_at(held, shop, build_catalogue(shop), CUTOFFS)

@@ -15,6 +15,7 @@ from jobs.horizons import refuse_too_few
 
 DAY = date(2026, 3, 1)
 TILES = "source STRING, customer_id STRING, event_date DATE, known_date DATE, activity BIGINT"
+InFiles = Callable[..., Tiles]
 KNOWN = "source STRING, customer_id STRING, first_known_date DATE"
 
 
@@ -27,12 +28,12 @@ def labelled(spark: SparkSession, churned: int, stayed: int) -> DataFrame:
 
 
 def test_too_few_churned_stop_the_training_with_the_counts_of_other_horizons(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
 ) -> None:
     """Ninety-nine left and one at a date to try on: too few by one. A hundred of each pass without further counts."""
     contract = make_contract(tmp_path)
     days = [("orders", "a", DAY - timedelta(after)) for after in range(60)] + [("orders", "b", DAY - timedelta(59))]
-    tiles = Tiles(
+    tiles = in_files(
         spark.createDataFrame([("orders", name, date(2026, 1, 1)) for name in "ab"], KNOWN),
         spark.createDataFrame([(*one, one[-1], 1) for one in days], TILES),
     )

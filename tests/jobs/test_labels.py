@@ -14,9 +14,8 @@ from jobs.labels import labels_at
 CUTOFF = date(2026, 3, 1)
 MATURED = date(2026, 3, 14)
 TILES = "source STRING, customer_id STRING, event_date DATE, known_date DATE, activity BIGINT"
-VALUES = (
-    "source STRING, customer_id STRING, event_date DATE, known_date DATE, column STRING, value STRING, events BIGINT"
-)
+InFiles = Callable[..., Tiles]
+MakeContract = Callable[..., Contract]
 KNOWN = "source STRING, customer_id STRING, first_known_date DATE"
 
 
@@ -29,7 +28,7 @@ class Day(NamedTuple):
     activity: int = 1
 
 
-def tiles_of(spark: SparkSession, days: Sequence[Day]) -> Tiles:
+def tiles_of(in_files: InFiles, spark: SparkSession, days: Sequence[Day]) -> Tiles:
     """Tiles in which everybody is also active on the cutoff itself, so that all are eligible."""
     customers = {day.customer for day in days}
     dated = [
@@ -38,9 +37,7 @@ def tiles_of(spark: SparkSession, days: Sequence[Day]) -> Tiles:
     ]
     rows = [("orders", *one) for one in [*dated, *((customer, CUTOFF, CUTOFF, 1) for customer in customers)]]
     known = [("orders", customer, CUTOFF) for customer in customers]
-    return Tiles(
-        spark.createDataFrame(known, KNOWN), spark.createDataFrame(rows, TILES), spark.createDataFrame([], VALUES)
-    )
+    return in_files(spark.createDataFrame(known, KNOWN), spark.createDataFrame(rows, TILES))
 
 
 def labels(tiles: Tiles, contract: Contract, matured_on: dict[date, date]) -> dict[tuple[date, str], int]:
@@ -51,12 +48,12 @@ def labels(tiles: Tiles, contract: Contract, matured_on: dict[date, date]) -> di
 
 
 def test_the_label_window_starts_after_the_gap_and_ends_with_the_horizon(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """With a gap of 3 and a horizon of 7, activity on days 4 to 10 keeps a customer; the days beside do not."""
     contract = make_contract(tmp_path, ("gap_days = 0", "gap_days = 3"))
     cases = {"gap": 3, "first day": 4, "last day": 10, "after": 11}
-    tiles = tiles_of(spark, [*(Day(name, after) for name, after in cases.items()), Day("before", -5)])
+    tiles = tiles_of(in_files, spark, [*(Day(name, after) for name, after in cases.items()), Day("before", -5)])
     assert labels(tiles, contract, {CUTOFF: MATURED}) == {
         (CUTOFF, "gap"): 1,
         (CUTOFF, "first day"): 0,
@@ -67,12 +64,13 @@ def test_the_label_window_starts_after_the_gap_and_ends_with_the_horizon(
 
 
 def test_p10_a_label_never_changes_once_it_is_known(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """A fact counts when it was known on the day the label matured; a later one, or a later correction, does not."""
     contract = make_contract(tmp_path)
     in_time, too_late = (MATURED - CUTOFF).days - 5, (MATURED - CUTOFF).days - 4
     tiles = tiles_of(
+        in_files,
         spark,
         [
             Day("known in time", 5, in_time),
@@ -98,7 +96,7 @@ def test_p10_a_label_never_changes_once_it_is_known(
 
 
 def test_labels_of_many_cutoffs_are_those_of_an_oracle(
-    spark: SparkSession, tmp_path: Path, make_contract: Callable[..., Contract]
+    in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
     """Each cutoff has its own window, maturity and eligible customers; a plain reading of the days finds the same."""
     contract = make_contract(tmp_path, ("gap_days = 0", "gap_days = 2"))
@@ -121,7 +119,7 @@ def test_labels_of_many_cutoffs_are_those_of_an_oracle(
             if _has_activity(days, customer, cutoff - timedelta(29), cutoff, cutoff):
                 stays = _has_activity(days, customer, cutoff + timedelta(3), cutoff + timedelta(9), matured)
                 expected[cutoff, customer] = int(not stays)
-    assert labels(tiles_of(spark, days), contract, matured_on) == expected
+    assert labels(tiles_of(in_files, spark, days), contract, matured_on) == expected
     assert 0.1 < sum(expected.values()) / len(expected) < 0.9
 
 

@@ -19,7 +19,7 @@ from pyspark.sql import functions as F
 from churnlake import calendar
 from churnlake.contract import Contract
 from churnlake.features import build_catalogue
-from jobs import content, rows, tiles
+from jobs import rows, tiles
 from jobs.content import Tiles, required
 from jobs.facts import facts_of, named_customers
 from jobs.features import features_at
@@ -524,12 +524,6 @@ def test_the_random_customers_meet_every_rule(case: Case) -> None:
     assert reasons[case.definition] <= {one.reason for one in found}
     labels = Counter(one.churned for one in found if one.reason is None)
     assert min(labels[0], labels[1]) >= 5, labels
-
-
-def test_days_called_corrected_without_need_come_to_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Marks of corrected days may meet; with one mark for all days, every row is brought together by the day."""
-    monkeypatch.setattr(content, "_MARKS", 1)
-    assert judged(case) == expected(case)
 
 
 def test_p10_facts_that_were_not_usable_change_nothing(in_files: InFiles, case: Case) -> None:

@@ -1,5 +1,6 @@
 """A trial of a contract on its files tells what a first run would do with them, and writes nothing."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date, timedelta
@@ -31,7 +32,8 @@ def deliver(contract: Contract, days: int, *extra: str) -> None:
 
 def tried(spark: SparkSession, contract: Contract, through: date) -> dict[str, Any]:
     """What a trial tells, as its document."""
-    return asdict(try_files(spark, contract, choose_files(contract), through))
+    with tempfile.TemporaryDirectory() as scratch:
+        return asdict(try_files(spark, contract, choose_files(contract), through, Path(scratch)))
 
 
 def test_rows_that_would_be_set_aside_are_named_by_file_and_record(
