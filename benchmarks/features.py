@@ -194,9 +194,9 @@ class Bench:
         self._tiles = {}
         for days in HISTORIES:
             folders = {table: scratch / str(days) / table for table in _TILES}
-            frames = {table: _as_delta(spark, folder) for table, folder in folders.items()}
+            activity, _ = (_as_delta(spark, folder) for folder in folders.values())
             stored = {table: StoredTable(folder, 0) for table, folder in folders.items()}
-            self._tiles[days] = Tiles(customers, **frames, stored=stored)
+            self._tiles[days] = Tiles(customers, activity, stored=stored)
 
     def turn(self) -> Iterator[tuple[str, Cost]]:
         """What each step costs."""

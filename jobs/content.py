@@ -25,7 +25,6 @@ class Tiles:
 
     known_customers: DataFrame
     daily_activity: DataFrame | None = None
-    daily_values: DataFrame | None = None
     subscriptions: DataFrame | None = None
     renewals: DataFrame | None = None
     attributes: DataFrame | None = None

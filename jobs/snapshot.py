@@ -38,8 +38,9 @@ def tile_versions(lake: ReadOnlyLake) -> dict[str, int]:
 def read_tiles(lake: ReadOnlyLake, versions: dict[str, int]) -> Tiles:
     """The tables at pinned versions; those that no source of the contract fills are left out."""
     stored = {name: lake.stored(name, versions[name]) for name in DAILY_TILES if name in versions}
-    tables: dict[str, Any] = {name: lake.read(name, version) for name, version in versions.items()}
-    return Tiles(**tables, stored=stored)
+    by_spark = versions.keys() - {"daily_values"}  # only features count values, from the files
+    frames: dict[str, Any] = {name: lake.read(name, versions[name]) for name in by_spark}
+    return Tiles(**frames, stored=stored)
 
 
 def snapshot(app: Application, run: Run, stage: OpenStage) -> None:

@@ -62,7 +62,9 @@ def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator["SparkSession"]:
     from jobs.session import build_session
 
     scratch = tmp_path_factory.mktemp("spark")
-    session = build_session("tests", Settings.from_environment({"CHURNLAKE_HOME": str(scratch / "home")}), scratch)
+    settings = Settings.from_environment({"CHURNLAKE_HOME": str(scratch / "home")})
+    # Its tables are tiny, but it lives for many minutes, in which the optimising compiler pays for itself.
+    session = build_session("tests", settings, scratch, is_small=False)
     # A handful of rows: one partition a core exercises the shuffle, more would only be empty tasks.
     session.conf.set("spark.sql.shuffle.partitions", "2")
     yield session

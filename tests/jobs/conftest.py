@@ -253,6 +253,6 @@ def in_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Tiles]:
             if frame is not None:
                 write_deltalake(lake / name, frame.withColumn("customer_hash", customer_hash()).toArrow())
                 stored[name] = StoredTable(lake / name, 0)
-        return Tiles(known, daily_activity, daily_values, stored=stored)
+        return Tiles(known, daily_activity, stored=stored)
 
     return tiles

@@ -13,8 +13,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 import pytest
-from deltalake import DeltaTable
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
 from churnlake import calendar
@@ -25,10 +24,9 @@ from jobs import night
 from jobs.attributes import attributes_at
 from jobs.content import Tiles, required
 from jobs.labels import labels_at
-from jobs.lake import StoredTable
+from jobs.lake import ReadOnlyLake
 from jobs.population import population_at
-from jobs.snapshot import STATE_TABLES
-from jobs.tiles import DAILY_TILES, TILE_TABLES
+from jobs.snapshot import read_tiles, tile_versions
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -100,11 +98,6 @@ class Told(NamedTuple):
         return {row["customer_id"]: row["is_churned"] for row in rows}
 
 
-def read_delta(spark: SparkSession, place: Path) -> DataFrame:
-    """A table of the lake as it is now."""
-    return spark.read.format("delta").load(str(place))
-
-
 Tell = Callable[[str, Mapping[str, str | bytes | pd.DataFrame]], Told]
 
 
@@ -126,16 +119,9 @@ def tell(spark: SparkSession, tmp_path: Path) -> Tell:
         settings = Settings.from_environment({"CHURNLAKE_HOME": str(tmp_path / "home")})
         through = max(source.through for source in contract.sources.values() if source.through)
         night.run(night.Request(contract.path, "history", (), history_through=through), settings)
-        lake = settings.lake(contract.name)
-        tables = {table: lake / table for table in (*TILE_TABLES, *STATE_TABLES)}
-        held = {table: read_delta(spark, place) for table, place in tables.items() if place.exists()}
+        lake = ReadOnlyLake(spark, settings.lake(contract.name))
         deliveries = Ledger.open(settings.ledger_url).deliveries(contract.name)
-        stored = {
-            table: StoredTable(lake / table, DeltaTable(lake / table).version())
-            for table in DAILY_TILES
-            if table in held
-        }
-        return Told(contract, Tiles(**held, stored=stored), {one.source: one.counts for one in deliveries})
+        return Told(contract, read_tiles(lake, tile_versions(lake)), {one.source: one.counts for one in deliveries})
 
     return tell
 

@@ -13,7 +13,7 @@ from pyspark.sql import SparkSession
 from churnlake.contract import Contract
 from churnlake.features import build_catalogue
 from jobs import ranges, tiles
-from jobs.content import Tiles
+from jobs.content import Tiles, required
 from jobs.features import features_at
 
 STARTS_ON = date(2027, 11, 15)
@@ -215,6 +215,20 @@ def test_one_cutoff_alone_gives_what_many_give(held: Tiles, shop: Contract, toge
     assert features_of(held, shop, (day,)) == alone
 
 
+def test_a_sample_of_customers_has_the_features_they_have_among_all(
+    held: Tiles, shop: Contract, together: Numbers
+) -> None:
+    """The same customers in every table, about as many as were asked for, and nothing of anybody else."""
+    sampled = held.sample(0.4)
+    chosen = {row["customer_id"] for row in sampled.known_customers.collect()}
+    assert 20 < len(chosen) < 60
+    assert {row["customer_id"] for row in required(sampled.daily_activity).collect()} == chosen
+    expected = {key: told for key, told in together.items() if key[1] in chosen}
+    assert features_of(sampled, shop, CUTOFFS) == expected
+    (one, *_) = sorted(chosen)
+    assert features_of(held.of(one), shop, CUTOFFS) == {key: told for key, told in expected.items() if key[1] == one}
+
+
 def test_facts_that_nobody_could_use_by_the_date_change_nothing_of_it(
     in_files: InFiles, spark: SparkSession, shop: Contract, facts: list[Fact], together: Numbers
 ) -> None:
@@ -229,7 +243,7 @@ def test_facts_that_nobody_could_use_by_the_date_change_nothing_of_it(
 def test_features_are_the_same_in_however_many_tasks_they_are_told(
     spark: SparkSession, shop: Contract, held: Tiles, together: Numbers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each task takes a range of ids, in several goes where there are many; a customer's cutoffs may fall apart."""
+    """Each task takes a range of hashes, in several goes where there are many; a customer's cutoffs may fall apart."""
     monkeypatch.setattr(ranges, "ROWS_AT_ONCE", 300)
     monkeypatch.setattr(ranges, "TOLD_AT_ONCE", 1)
     spark.conf.set("spark.sql.execution.arrow.maxRecordsPerBatch", 7)
