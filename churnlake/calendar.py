@@ -30,6 +30,11 @@ class Seen:
     known_by: date
 
 
+def day_number(day: date) -> int:
+    """Days since 1970, as Arrow and Parquet count them."""
+    return (day - date(1970, 1, 1)).days
+
+
 def cutoff_instant(business_date: date, timezone: str) -> datetime:
     """Midnight at the end of `business_date` in the contract's zone, as UTC. Facts before it belong to the day."""
     midnight = datetime.combine(business_date + ONE_DAY, time(), tzinfo=ZoneInfo(timezone))

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from pyspark.sql import DataFrame
 from pyspark.sql.types import DateType, StructField
 
-from churnlake.calendar import DayRange, Seen
+from churnlake.calendar import DayRange, Seen, day_number
 from churnlake.features.days import Numbers, Rows, active_days
 from jobs.day_files import Customers, DayFiles
 from jobs.ranges import Tell, told_in_ranges
@@ -31,8 +31,8 @@ def with_active_days(rows: DataFrame, tiles: "Tiles", contract: "Contract", seen
     """
     reach = DayRange(min(one.days.first for one in seen.values()), max(one.days.last for one in seen.values()))
     known_by = max(one.known_by for one in seen.values())
-    stored = tiles.stored["daily_activity"]
-    files = [stored.files(name, reach, known_by) for name, one in contract.sources.items() if one.role == "events"]
+    sources = [name for name, one in contract.sources.items() if one.role == "events"]
+    files = [tiles.files("daily_activity", name, reach, known_by) for name in sources]
     told = [StructField(name, DateType()) for name in _FIRST_AND_LAST]
     return told_in_ranges(rows, tiles, files, _teller(files, seen), told)
 
@@ -44,7 +44,7 @@ def _teller(files: Sequence[DayFiles], seen: Mapping[date, Seen]) -> Tell:
         told = np.full((2, len(rows)), np.nan)
         held = [_rows(each, customers) for each in files]
         for day, one in seen.items():
-            here = dates == _number(day)
+            here = dates == day_number(day)
             told[:, here] = _first_and_last(held, one, len(customers.ids))[:, place[here]]
         for name, days in zip(_FIRST_AND_LAST, told, strict=True):
             rows = rows.append_column(name, pa.array(days, pa.int32(), from_pandas=True).cast(pa.date32()))
@@ -60,13 +60,8 @@ def _rows(files: DayFiles, customers: Customers) -> Rows:
 
 def _first_and_last(held: Sequence[Rows], seen: Seen, customers: int) -> Numbers:
     """Two rows, first and last day since 1970, with a column for each customer; NaN where no source has one."""
-    last, known_by = _number(seen.days.last), _number(seen.known_by)
-    span = last - _number(seen.days.first) + 1
+    last, known_by = day_number(seen.days.last), day_number(seen.known_by)
+    span = last - day_number(seen.days.first) + 1
     found = [active_days(rows, last, span, known_by, customers) for rows in held]
     firsts, lasts = zip(*found, strict=True)
     return np.stack([np.fmin.reduce(firsts), np.fmax.reduce(lasts)])
-
-
-def _number(day: date) -> int:
-    """Days since 1970."""
-    return (day - date(1970, 1, 1)).days

@@ -8,7 +8,9 @@ from typing import Any
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 
+from churnlake.calendar import DayRange
 from churnlake.contract.schema import Contract
+from jobs.day_files import DayFiles
 from jobs.lake import StoredTable
 from jobs.tiles import HASHES, customer_hash
 
@@ -19,8 +21,8 @@ KEYS = ("business_date", "customer_id")
 class Tiles:
     """The tables features are made of; those of roles that a contract has no source of are None.
 
-    `stored` says where the daily tiles lie in files, whole: features of events are read from there. `share` is how many
-    of all customers the other tables hold, where they were sampled.
+    `stored` says where the daily tiles lie in files, whole: activity and features of events are read there. `share` is
+    how many of all customers the other tables hold, where they were sampled.
     """
 
     known_customers: DataFrame
@@ -40,6 +42,11 @@ class Tiles:
     def sample(self, share: float) -> "Tiles":
         """The rows of a share of the customers in every table."""
         return replace(self._each(lambda frame: in_sample(frame, share)), share=share)
+
+    def files(self, table: str, source: str, days: DayRange, known_by: date) -> DayFiles:
+        """The files of a daily tile that may hold what a source told of these days by a date."""
+        stored = self.stored.get(table)  # no table before the first rows of any source of events
+        return stored.files(source, days, known_by) if stored else DayFiles(source, days, known_by, (), 0, True)
 
     def _each(self, chosen: Callable[[DataFrame], DataFrame]) -> "Tiles":
         """Some customers in each table; of what lies in files, features read those they are asked for."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow.parquet import FileMetaData, ParquetFile, read_metadata
 
-from churnlake.calendar import DayRange
+from churnlake.calendar import DayRange, day_number
 from churnlake.features.days import Integers
 
 _DAYS = ("event_date", "known_date")
@@ -87,8 +87,7 @@ class DayFiles:
         number = sum(one.rows for one in parts)
         asked: dict[str, Integers] = {name: np.empty(number, np.int64) for name in (*coded, *sums)}
         asked |= {name: np.empty(number, np.int32) for name in _DAYS}
-        ends = (self.days.first, self.days.last, self.known_by)
-        first, last, known_by = (int(np.datetime64(day, "D").astype(np.int64)) for day in ends)
+        first, last, known_by = map(day_number, (self.days.first, self.days.last, self.known_by))
         read = found = 0
         for part in parts:
             table = part.read(numbers)

@@ -62,7 +62,7 @@ def _source(
 
     def files(table: str, days: int) -> DayFiles:
         reach = DayRange(calendar.observation_window(min(cutoffs), days).first, max(cutoffs))
-        return tiles.stored[table].files(name, reach, max(cutoffs))
+        return tiles.files(table, name, reach, max(cutoffs))
 
     values = files("daily_values", asked.longest_of_values) if asked.of_values else None
     return _Source(asked, files("daily_activity", asked.span_days), values)

@@ -594,6 +594,23 @@ def club_tiles(held: Tiles, states: Sequence[State], profiles: Sequence[Profile]
     )
 
 
+def test_events_of_which_nothing_has_come_yet_tell_nothing(
+    spark: SparkSession, tmp_path: Path, make_contract: MakeContract
+) -> None:
+    """A first night may lack them: nobody is known to be active, and every count is null, not zero."""
+    contract = make_contract(tmp_path / "club", ("\n[churn]", CLUB))
+    known = spark.createDataFrame(
+        [("memberships", "ann", CUTOFF)], "source STRING, customer_id STRING, first_known_date DATE"
+    )
+    held = club_tiles(Tiles(known), [State("ann", 40)], [Profile("ann", "Ulm")])
+    (person,) = population_at(held, contract, [CUTOFF]).collect()
+    assert (person.customer_id, person.reason) == ("ann", "inactive")
+    people = known.selectExpr("first_known_date AS business_date", "customer_id", "true AS eligible")
+    (told,) = features_at(held, contract, build_catalogue(contract), [CUTOFF], people).collect()
+    assert {value for name, value in told.asDict().items() if name.startswith("orders_")} == {None}
+    assert told["memberships_tenure_days"] == 40
+
+
 def test_a_subscription_is_told_as_known_at_the_cutoff(
     in_files: InFiles, spark: SparkSession, tmp_path: Path, make_contract: MakeContract
 ) -> None:
