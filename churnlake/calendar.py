@@ -57,6 +57,12 @@ def observation_window(business_date: date, window_days: int) -> DayRange:
     return DayRange(business_date - timedelta(days=window_days - 1), business_date)
 
 
+def window_before_label(business_date: date, lookback_days: int, gap_days: int) -> DayRange:
+    """Days D-lookback+1 .. D+gap: all that is looked at before the label window begins."""
+    first = observation_window(business_date, lookback_days).first
+    return DayRange(first, business_date + timedelta(days=gap_days))
+
+
 def label_window(business_date: date, gap_days: int, horizon_days: int) -> DayRange:
     """Days D+gap+1 .. D+gap+horizon."""
     first = business_date + timedelta(days=gap_days + 1)

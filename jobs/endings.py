@@ -1,13 +1,13 @@
 """The day of a churn: when a customer who left did so, as far as the definition can tell."""
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from datetime import date
 
 from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from churnlake import calendar
-from churnlake.calendar import DayRange, Seen
+from churnlake.calendar import Seen
 from churnlake.contract.schema import Contract
 from jobs.activity import with_active_days
 from jobs.content import KEYS, Tiles, required
@@ -45,10 +45,7 @@ def _after_last_activity(
     """Who was scored had been active within the look-back, so that no older day need be read."""
     churn = contract.churn
     seen = {
-        day: Seen(
-            DayRange(calendar.observation_window(day, churn.lookback_days).first, day + timedelta(churn.gap_days)),
-            known,
-        )
+        day: Seen(calendar.window_before_label(day, churn.lookback_days, churn.gap_days), known)
         for day, known in known_on.items()
     }
     active = with_active_days(churned.select(*KEYS), tiles, contract, seen)

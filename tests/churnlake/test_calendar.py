@@ -89,6 +89,14 @@ def test_an_observation_window_ends_with_its_business_date(business_date: date, 
     assert calendar.observation_window(business_date, days) == DayRange(first, business_date)
 
 
+def test_what_is_looked_at_before_the_label_window_ends_with_the_gap() -> None:
+    """Without a gap it ends with the business date; over a leap day every day counts."""
+    day = date(2012, 2, 27)
+    assert calendar.window_before_label(day, 30, 0) == calendar.observation_window(day, 30)
+    assert calendar.window_before_label(day, 1, 3) == DayRange(day, date(2012, 3, 1))
+    assert calendar.label_window(day, 3, 7).first == date(2012, 3, 2)
+
+
 def test_the_label_window_starts_after_the_gap() -> None:
     """Gap 0 starts the day after the business date; a gap of seven leaves seven days to act."""
     assert calendar.label_window(date(2011, 10, 26), 0, 30) == DayRange(date(2011, 10, 27), date(2011, 11, 25))
