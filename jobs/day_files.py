@@ -53,7 +53,7 @@ class DayFiles:
     rows: int
     only_source: bool
 
-    def read(self, customers: "Customers", sums: Sequence[str], texts: Sequence[str] = ()) -> DayRows:
+    def read(self, customers: Customers, sums: Sequence[str], texts: Sequence[str] = ()) -> DayRows:
         """What was told of these customers and days by then.
 
         Files are in the order of hashes, so that few of their parts are read; where they are not, more is read and the
@@ -147,12 +147,13 @@ class _Bounds:
         metadata = read_metadata(path)
         place = {metadata.schema.column(column).path: column for column in range(metadata.num_columns)}
         parts = [metadata.row_group(part) for part in range(metadata.num_row_groups)]
-        hashes, days = ([_bounds(part, place[name]) for part in parts] for name in ("customer_hash", "event_date"))
+        named = ("customer_hash", "event_date")
+        hashes, days = ([_bounds(part, place.get(name)) for part in parts] for name in named)
         return cls(metadata, hashes, days)
 
 
-def _bounds(part: Any, column: int) -> tuple[Any, Any] | None:
-    told = part.column(column).statistics
+def _bounds(part: Any, column: int | None) -> tuple[Any, Any] | None:
+    told = None if column is None else part.column(column).statistics
     return (told.min, told.max) if told is not None and told.has_min_max else None
 
 

@@ -103,6 +103,14 @@ def test_a_file_without_bounds_may_hold_anything(table: Path) -> None:
     assert read(table, ["ann"]) == [(0, FIRST, FIRST, 7, "pen")]
 
 
+def test_a_table_without_hashes_is_read_whole_and_tells_the_same(table: Path) -> None:
+    """Tiles of an earlier version have none: the rows of who was asked for are found all the same."""
+    held = [(*told("orders", who, FIRST), f"{FIRST:%Y-%m}") for who in ("ann", "bob")]
+    earlier = pa.schema([field for field in SCHEMA if field.name != "customer_hash"])
+    write_deltalake(table, pa.table([list(column) for column in zip(*held, strict=True)], schema=earlier))
+    assert read(table, ["bob"]) == [(0, FIRST, FIRST, 7, "pen")]
+
+
 def test_a_table_without_rows_tells_nothing(table: Path) -> None:
     """A contract that counts no values has an empty table of them."""
     write_deltalake(table, SCHEMA.empty_table())
