@@ -488,29 +488,17 @@ def outcomes(case: Case) -> dict[tuple[date, str], Outcome]:
 # ---- what must hold --------------------------------------------------------------------------------------------------
 
 
-Judged = tuple[dict[tuple[date, str], str | None], dict[tuple[date, str], int]]
-
-
-def judged(case: Case) -> Judged:
-    """Why each customer is excluded at each cutoff, null where it is not, and the labels of who is eligible."""
-    people = population_at(case.tiles, case.contract, CUTOFFS).localCheckpoint()
-    labels = labels_at(case.tiles, case.contract, case.matured_on, people).collect()
-    return (
-        {(row.business_date, row.customer_id): row.reason for row in people.collect()},
-        {(row.business_date, row.customer_id): row.is_churned for row in labels},
-    )
-
-
-def expected(case: Case) -> Judged:
-    """The same, by a plain reading of the lines."""
-    told = outcomes(case)
-    labels = {key: one.churned for key, one in told.items() if one.churned is not None}
-    return {key: one.reason for key, one in told.items()}, labels
-
-
 def test_populations_and_labels_are_those_of_the_oracle(case: Case) -> None:
     """Every customer at every cutoff has the reason, and every eligible one the label, that a plain reading gives."""
-    assert judged(case) == expected(case)
+    expected = outcomes(case)
+    people = population_at(case.tiles, case.contract, CUTOFFS).localCheckpoint()
+    assert {(row.business_date, row.customer_id): row.reason for row in people.collect()} == {
+        key: one.reason for key, one in expected.items()
+    }
+    labels = labels_at(case.tiles, case.contract, case.matured_on, people).collect()
+    assert {(row.business_date, row.customer_id): row.is_churned for row in labels} == {
+        key: one.churned for key, one in expected.items() if one.churned is not None
+    }
 
 
 def test_the_random_customers_meet_every_rule(case: Case) -> None:
